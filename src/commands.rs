@@ -1,0 +1,1 @@
+//! The commands of the one binary, one file each.

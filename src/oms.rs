@@ -1,0 +1,6 @@
+//! What is OMS's, and only that: signing, credentials, the client, and what its answers mean.
+
+pub mod client;
+pub mod credentials;
+pub mod sign;
+pub mod verdict;
