@@ -166,13 +166,22 @@ pub struct Effects {
     pub accepted_timestamps_ms: Vec<i64>,
 }
 
+/// What was read, in order.
+#[derive(Debug)]
+enum Read {
+    /// A record, with the epoch of its partition's assignment.
+    Record(u64, Incoming),
+    /// All below that offset of a partition.
+    End(PartitionName, u64, i64),
+}
+
 /// All state of the worker that is not a connection.
 #[derive(Debug)]
 pub struct Pipeline {
     settings: Settings,
     random: fastrand::Rng,
-    /// Read, but the budget does not allow them in yet.
-    intake: VecDeque<(u64, Incoming)>,
+    /// Read, but the budget does not allow it in yet.
+    intake: VecDeque<Read>,
     budget: Budget,
     partitions: Partitions,
     /// Whether a partition may have become too full, or empty enough.
@@ -226,8 +235,8 @@ impl Pipeline {
             Input::Assigned(partitions) => self.assigned(partitions),
             Input::Revoked(names) => self.revoked(&names, now),
             Input::Lost(names) => self.lost(&names),
-            Input::Records(records) => self.intake.extend(records),
-            Input::Ended(name, epoch, offset) => self.ended(&name, epoch, offset),
+            Input::Records(records) => self.intake.extend(records.into_iter().map(|(epoch, r)| Read::Record(epoch, r))),
+            Input::Ended(name, epoch, offset) => self.intake.push_back(Read::End(name, epoch, offset)),
             Input::Answered(id, answer) => self.answered(id, &answer, now, out),
             Input::LetterDone(id, written) => self.letter_done(id, written, now),
             Input::Committed(result) => self.committed(result),

@@ -8,25 +8,33 @@ use super::key::{EncodedKey, TaskId};
 use super::ledger::{Outcome, Slot};
 use super::partition::PartitionName;
 use super::time::Time;
-use super::{Effect, Effects, Pipeline};
+use super::{Effect, Effects, Pipeline, Read};
 
 impl Pipeline {
     /// Lets records in, in the order in which they were read, until the budget is spent.
     pub(super) fn admit_all(&mut self, now: Time) {
-        while let Some((epoch, incoming)) = self.intake.front() {
-            let Some(ix) = self.partition_of(*epoch, incoming) else {
-                self.intake.pop_front(); // of an assignment that is over: its next owner reads it again
-                continue;
-            };
-            let charge = charge_of(incoming);
-            let tasks = incoming.changes.iter().map(|(task, _)| task);
-            if !self.budget.admits(charge.0, charge.1) || !self.tasks.admits(tasks, &self.settings) {
+        while let Some(read) = self.intake.front() {
+            if !self.may_enter(read) {
                 return;
             }
-            if let Some((_, incoming)) = self.intake.pop_front() {
-                self.admit(ix, incoming, charge, now);
+            match self.intake.pop_front() {
+                Some(Read::Record(epoch, incoming)) => {
+                    if let Some(ix) = self.partition_of(epoch, &incoming) {
+                        self.admit(ix, incoming, now);
+                    } // else of an assignment that is over: its next owner reads it again
+                }
+                Some(Read::End(name, epoch, offset)) => self.ended(&name, epoch, offset),
+                None => return,
             }
         }
+    }
+
+    fn may_enter(&self, read: &Read) -> bool {
+        let Read::Record(epoch, incoming) = read else { return true };
+        let (changes, bytes) = charge_of(incoming);
+        let mut tasks = incoming.changes.iter().map(|(task, _)| task);
+        let fits = self.budget.admits(changes, bytes) && self.tasks.admits(&mut tasks, &self.settings);
+        fits || self.partition_of(*epoch, incoming).is_none()
     }
 
     fn partition_of(&self, epoch: u64, incoming: &Incoming) -> Option<PartitionIx> {
@@ -40,7 +48,8 @@ impl Pipeline {
         (partition.epoch == epoch && !partition.revoking && self.drain.is_none()).then_some(ix)
     }
 
-    fn admit(&mut self, partition: PartitionIx, incoming: Incoming, charge: (usize, usize), now: Time) {
+    fn admit(&mut self, partition: PartitionIx, incoming: Incoming, now: Time) {
+        let charge = charge_of(&incoming);
         self.budget.charge(charge.0, charge.1);
         let seq = self.partitions[partition].ledger.push(Slot {
             offset: incoming.record.offset,

@@ -42,10 +42,7 @@ impl Revoke {
 impl Pipeline {
     pub(super) fn assigned(&mut self, partitions: Vec<Assigned>) {
         for Assigned { name, epoch, committed } in partitions {
-            if let Some(old) = self.partitions.find(&name) {
-                self.detach(&[old]);
-                self.partitions.remove(old);
-            }
+            self.lost(std::slice::from_ref(&name)); // whatever was left of an earlier assignment
             self.partitions.insert(name, epoch, committed);
         }
     }
@@ -177,7 +174,7 @@ impl Pipeline {
         }
         let partitions = &self.partitions;
         for (_, entry) in self.entries.iter_mut() {
-            entry.records.retain(|record| !partitions[record.partition].revoking);
+            entry.records.retain(|record| partitions[record.partition].epoch != DEAD);
             entry.owed = false;
         }
         if let Some(revoke) = &mut self.revoke {
