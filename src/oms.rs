@@ -2,5 +2,6 @@
 
 pub mod client;
 pub mod credentials;
+mod error_body;
 pub mod sign;
 pub mod verdict;
