@@ -19,10 +19,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use committer::Committer;
+
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::record::Record;
 
+mod committer;
 mod context;
 mod ends;
 mod errors;
@@ -67,17 +70,6 @@ pub struct Assignment {
     pub committed: Option<i64>,
 }
 
-/// One offset of a commit, as the broker answered it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CommittedOffset {
-    /// Which partition.
-    pub at: TopicPartition,
-    /// The next offset to read, as it was asked to be committed.
-    pub next_offset: i64,
-    /// The broker may refuse single partitions of a commit.
-    pub result: Result<(), Fault>,
-}
-
 /// Records in the order in which they were polled, each with the epoch of its partition's assignment.
 #[derive(Debug)]
 pub struct Batch {
@@ -111,10 +103,10 @@ pub enum ConsumerEvent {
     Records(Batch),
     /// A commit came to its end.
     Committed {
-        /// An error of the commit as a whole.
+        /// Whether the brokers took all of it. After an error they may have taken a part.
         result: Result<(), Fault>,
-        /// What was asked for, each with its own result; also with an error of the whole.
-        offsets: Vec<CommittedOffset>,
+        /// What was asked for: next offsets.
+        offsets: Vec<(TopicPartition, i64)>,
     },
     /// Nothing below `offset` is left to deliver, transactions' control records included: with nothing unsettled it
     /// is the partition's commit point. Told only where it is above what the records themselves tell.
@@ -144,7 +136,8 @@ pub enum ConsumerEvent {
 /// What the loop asks for. Partitions that are not assigned (any more) are passed over.
 #[derive(Debug)]
 pub enum Command {
-    /// Commit next offsets, asynchronously. Answered by one [`ConsumerEvent::Committed`].
+    /// Commit next offsets. Answered by one [`ConsumerEvent::Committed`], which takes up to a minute while the
+    /// coordinator is away; a further commit waits for it, so have one out at a time.
     Commit(Vec<(TopicPartition, i64)>),
     /// Deliver nothing of these until resumed. Throws prefetched records away: a coarse tool.
     Pause(Vec<TopicPartition>),
@@ -167,6 +160,7 @@ enum Signal {
 #[derive(Debug)]
 pub struct KafkaConsumer {
     signals: mpsc::Sender<Signal>,
+    commits: mpsc::Sender<committer::Request>,
     turns: Arc<Heartbeat>,
     thread: Option<JoinHandle<()>>,
 }
@@ -181,7 +175,8 @@ struct Heartbeat {
 impl Heartbeat {
     fn beat(&self, now: Instant) {
         let ms = now.saturating_duration_since(self.started).as_millis();
-        self.last_turn_ms.store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.last_turn_ms
+            .store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn last_turn(&self) -> Instant {
@@ -218,23 +213,50 @@ impl KafkaConsumer {
         let (signals, inbox) = mpsc::channel();
         let (callbacks, noticed) = mpsc::channel();
         let context = context::Context::new(callbacks);
-        let consumer: BaseConsumer<_> =
-            settings.client_config().create_with_context(context).map_err(StartError::Config)?;
+        let consumer: BaseConsumer<_> = settings
+            .client_config()
+            .create_with_context(context)
+            .map_err(StartError::Config)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(StartError::Subscribe)?;
-        let turns = Arc::new(Heartbeat { started: now(), last_turn_ms: AtomicU64::new(0) });
-        let links = poller::Links { inbox, signals: signals.clone(), noticed, events, turns: Arc::clone(&turns) };
+        let consumer = Arc::new(consumer);
+        let committer = Committer::start(Arc::clone(&consumer), events.clone()).map_err(StartError::Thread)?;
+        let commits = committer.requests.clone();
+        let turns = Arc::new(Heartbeat {
+            started: now(),
+            last_turn_ms: AtomicU64::new(0),
+        });
+        let links = poller::Links {
+            inbox,
+            signals: signals.clone(),
+            noticed,
+            events,
+            committer,
+            turns: Arc::clone(&turns),
+        };
         let poller = poller::Poller::new(consumer, links, settings, take);
         let thread = std::thread::Builder::new()
             .name("kafka-poll".to_owned())
             .spawn(move || poller.run())
             .map_err(StartError::Thread)?;
-        Ok((Self { signals, turns, thread: Some(thread) }, receiver))
+        Ok((
+            Self {
+                signals,
+                commits,
+                turns,
+                thread: Some(thread),
+            },
+            receiver,
+        ))
     }
 
-    /// Asks for something; it is looked at within 50 ms, at once while records flow. Ignored once the thread has ended.
+    /// Asks for something; a commit begins at once, the rest within 50 ms, sooner while records flow. Ignored once the thread has ended.
     pub fn send(&self, command: Command) {
-        self.signals.send(Signal::Command(command)).ok(); // ended: told by ConsumerEvent::Closed or a closed channel
+        // A thread that has ended was told by ConsumerEvent::Closed or a closed channel.
+        match command {
+            Command::Commit(offsets) => drop(self.commits.send(committer::Request::Commit(offsets))),
+            other => drop(self.signals.send(Signal::Command(other))),
+        }
     }
 
     /// When the thread last went round its loop: at least every few seconds while it is well.
@@ -258,7 +280,10 @@ impl Drop for KafkaConsumer {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a shell: it stamps its own turns and backs off by the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a shell: it stamps its own turns and backs off by the clock"
+)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use oms_sync_worker::io::consumer::{
-    Assignment, Batch, Command, CommittedOffset, ConsumerEvent, ConsumerSettings, KafkaConsumer, TopicPartition,
+    Assignment, Batch, Command, ConsumerEvent, ConsumerSettings, KafkaConsumer, TopicPartition,
 };
 use oms_sync_worker::io::fault::Fault;
 use oms_sync_worker::pipeline::intake::Incoming;
@@ -30,10 +30,24 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn join(settings: &ConsumerSettings) -> Self {
-        let take = |record| Incoming { record: Arc::new(record), changes: SmallVec::new(), rejects: Vec::new() };
+        let take = |record| Incoming {
+            record: Arc::new(record),
+            changes: SmallVec::new(),
+            rejects: Vec::new(),
+        };
         let (consumer, events) = KafkaConsumer::start(settings, take).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { consumer, events, runtime, records: Vec::new(), owned: BTreeMap::new(), log: Vec::new() }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        Self {
+            consumer,
+            events,
+            runtime,
+            records: Vec::new(),
+            owned: BTreeMap::new(),
+            log: Vec::new(),
+        }
     }
 
     pub(crate) fn send(&self, command: Command) {
@@ -55,7 +69,8 @@ impl Member {
                 old.iter().for_each(|one| drop(self.owned.remove(&one.at)));
             }
             ConsumerEvent::Records(Batch { records, .. }) => {
-                self.records.extend(records.iter().map(|(epoch, one)| (*epoch, Arc::clone(&one.record))));
+                self.records
+                    .extend(records.iter().map(|(epoch, one)| (*epoch, Arc::clone(&one.record))));
             }
             _ => {}
         }
@@ -67,7 +82,9 @@ impl Member {
         let deadline = Instant::now() + BOUND;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Some(event) = self.next_within(left) else { panic!("no {what} within {BOUND:?}; got {:#?}", self.log) };
+            let Some(event) = self.next_within(left) else {
+                panic!("no {what} within {BOUND:?}; got {:#?}", self.log)
+            };
             if let Some(answer) = answer(self, event) {
                 return answer;
             }
@@ -76,7 +93,9 @@ impl Member {
 
     pub(crate) fn until_owning(&mut self, partitions: usize) {
         if self.owned.len() != partitions {
-            self.until("assignment", |member, _| (member.owned.len() == partitions).then_some(()));
+            self.until("assignment", |member, _| {
+                (member.owned.len() == partitions).then_some(())
+            });
         }
     }
 
@@ -89,14 +108,20 @@ impl Member {
     }
 
     pub(crate) fn until_revoked(&mut self) -> Vec<Assignment> {
-        self.until("revoke", |_, event| if let ConsumerEvent::Revoked(old) = event { Some(old) } else { None })
+        self.until("revoke", |_, event| {
+            if let ConsumerEvent::Revoked(old) = event {
+                Some(old)
+            } else {
+                None
+            }
+        })
     }
 
     /// Commits and waits for the result.
-    pub(crate) fn commit(&mut self, offsets: Vec<(TopicPartition, i64)>) -> (Result<(), Fault>, Vec<CommittedOffset>) {
+    pub(crate) fn commit(&mut self, offsets: Vec<(TopicPartition, i64)>) -> Result<(), Fault> {
         self.send(Command::Commit(offsets));
         self.until("commit result", |_, event| match event {
-            ConsumerEvent::Committed { result, offsets } => Some((result, offsets)),
+            ConsumerEvent::Committed { result, .. } => Some(result),
             _ => None,
         })
     }
@@ -117,7 +142,11 @@ impl Member {
 
     /// Offsets of a partition's records, in the order in which they came.
     pub(crate) fn offsets(&self, partition: i32) -> Vec<i64> {
-        self.records.iter().filter(|(_, one)| one.partition == partition).map(|(_, one)| one.offset).collect()
+        self.records
+            .iter()
+            .filter(|(_, one)| one.partition == partition)
+            .map(|(_, one)| one.offset)
+            .collect()
     }
 }
 

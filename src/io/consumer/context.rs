@@ -10,18 +10,15 @@ use std::sync::mpsc::Sender;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use serde::Deserialize;
-
-use crate::io::fault::Fault;
 
 /// A callback that ran.
 #[derive(Debug)]
 pub(super) enum Notice {
     Assign(TopicPartitionList),
     Revoke { partitions: TopicPartitionList, lost: bool },
-    Committed { result: Result<(), Fault>, offsets: Vec<(String, i32, i64, Result<(), Fault>)> },
     Statistics(Vec<Sample>),
 }
 
@@ -64,7 +61,11 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(notices: Sender<Notice>) -> Self {
-        Self { notices, closing: AtomicBool::new(false), reason: Mutex::new(None) }
+        Self {
+            notices,
+            closing: AtomicBool::new(false),
+            reason: Mutex::new(None),
+        }
     }
 
     /// From now on partitions are given up in the callback.
@@ -107,17 +108,11 @@ impl ConsumerContext for Context {
         } else if assign {
             self.note(Notice::Assign(partitions.clone()));
         } else {
-            self.note(Notice::Revoke { partitions: partitions.clone(), lost: consumer.assignment_lost() });
+            self.note(Notice::Revoke {
+                partitions: partitions.clone(),
+                lost: consumer.assignment_lost(),
+            });
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let offsets = offsets.elements().into_iter().map(|one| {
-            let next = if let Offset::Offset(next) = one.offset() { next } else { -1 };
-            (one.topic().to_owned(), one.partition(), next, one.error().map_err(|error| Fault::new(&error, None)))
-        });
-        let offsets = offsets.collect();
-        self.note(Notice::Committed { result: result.map_err(|error| Fault::new(&error, None)), offsets });
     }
 }
 
@@ -134,7 +129,11 @@ fn samples(statistics: Statistics) -> Vec<Sample> {
     for (topic, Topic { partitions }) in statistics.topics {
         for (partition, figures) in partitions {
             if partition >= 0 {
-                samples.push(Sample { topic: topic.clone(), partition, figures });
+                samples.push(Sample {
+                    topic: topic.clone(),
+                    partition,
+                    figures,
+                });
             }
         }
     }
@@ -152,6 +151,13 @@ mod tests {
             "-1":{"partition":-1,"eof_offset":-1001,"fetchq_cnt":0,"hi_offset":-1001,"ls_offset":-1001}}}}}"#;
         let samples = samples(serde_json::from_str(json).unwrap());
         assert_eq!(samples.len(), 1);
-        assert_eq!((samples[0].partition, samples[0].figures.eof_offset, samples[0].figures.ls_offset), (0, 5, 8));
+        assert_eq!(
+            (
+                samples[0].partition,
+                samples[0].figures.eof_offset,
+                samples[0].figures.ls_offset
+            ),
+            (0, 5, 8)
+        );
     }
 }

@@ -75,9 +75,22 @@ impl Partitions {
         self.epoch += 1;
         let index = self.topic_index(topic);
         let (topic, parts) = &mut self.topics[index];
-        let part = Part { epoch: self.epoch, committed, last: None, end: End::default(), held: false };
+        let part = Part {
+            epoch: self.epoch,
+            committed,
+            last: None,
+            end: End::default(),
+            held: false,
+        };
         parts.insert(partition, part);
-        Assignment { at: TopicPartition { topic: Arc::clone(topic), partition }, epoch: self.epoch, committed }
+        Assignment {
+            at: TopicPartition {
+                topic: Arc::clone(topic),
+                partition,
+            },
+            epoch: self.epoch,
+            committed,
+        }
     }
 
     /// Ends an assignment.
@@ -96,13 +109,22 @@ impl Partitions {
     /// The assignment of a partition as it was told.
     pub(super) fn assignment(&mut self, topic: &str, partition: i32) -> Option<Assignment> {
         let (name, part) = self.get_mut(topic, partition)?;
-        let at = TopicPartition { topic: Arc::clone(name), partition };
-        Some(Assignment { at, epoch: part.epoch, committed: part.committed })
+        let at = TopicPartition {
+            topic: Arc::clone(name),
+            partition,
+        };
+        Some(Assignment {
+            at,
+            epoch: part.epoch,
+            committed: part.committed,
+        })
     }
 
     /// Takes note of a delivered record.
     pub(super) fn note(&mut self, topic: &str, partition: i32, offset: i64) -> Noted {
-        let Some((_, part)) = self.get_mut(topic, partition) else { return Noted::Unassigned };
+        let Some((_, part)) = self.get_mut(topic, partition) else {
+            return Noted::Unassigned;
+        };
         if part.last == Some(offset) {
             return Noted::Repeated;
         }
@@ -112,7 +134,9 @@ impl Partitions {
             return Noted::Next(part.epoch);
         }
         let held = part.held;
-        let Some(old) = self.assignment(topic, partition) else { return Noted::Unassigned };
+        let Some(old) = self.assignment(topic, partition) else {
+            return Noted::Unassigned;
+        };
         let new = self.assign(topic, partition, None);
         if let Some((_, part)) = self.get_mut(topic, partition) {
             (part.held, part.last) = (held, Some(offset));
@@ -124,7 +148,10 @@ impl Partitions {
     /// An end was delivered, of which librdkafka's wrapper tells the partition's number only: it says something where
     /// just one topic has that number.
     pub(super) fn note_end(&mut self, partition: i32) {
-        let mut parts = self.topics.iter_mut().filter_map(|(_, parts)| parts.get_mut(&partition));
+        let mut parts = self
+            .topics
+            .iter_mut()
+            .filter_map(|(_, parts)| parts.get_mut(&partition));
         if let (Some(part), None) = (parts.next(), parts.next()) {
             part.end.delivered();
         }
@@ -175,7 +202,11 @@ pub(super) fn list(partitions: &[TopicPartition]) -> TopicPartitionList {
 
 /// The offset of a list's element, where it is one.
 pub(super) fn concrete(offset: Offset) -> Option<i64> {
-    if let Offset::Offset(offset) = offset { Some(offset) } else { None }
+    if let Offset::Offset(offset) = offset {
+        Some(offset)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -206,7 +237,9 @@ mod tests {
         let mut partitions = Partitions::default();
         let old = partitions.assign("t", 0, Some(100));
         let noted = partitions.note("t", 0, 0);
-        let Noted::Restarted { old: ended, new } = noted else { panic!("{noted:?}") };
+        let Noted::Restarted { old: ended, new } = noted else {
+            panic!("{noted:?}")
+        };
         assert_eq!(ended, old);
         assert_ne!(new.epoch, old.epoch);
         assert_eq!(new.committed, None);

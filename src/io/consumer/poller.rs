@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::committer::{Committer, Request};
 use super::context::{Context, Notice, Sample};
 use super::errors::ErrorGate;
 use super::partitions::{Noted, Partitions, list};
 use super::rebalance::{self, AssignError};
 use super::{
-    Batch, Command, CommittedOffset, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_BATCH_BYTES,
-    MAX_BATCH_RECORDS, MAX_OPEN_BATCHES, MissingOffset, Permit, Signal, TopicPartition, now, records,
+    Batch, Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_BATCH_BYTES, MAX_BATCH_RECORDS,
+    MAX_OPEN_BATCHES, MissingOffset, Permit, Signal, TopicPartition, now, records,
 };
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
@@ -33,6 +34,7 @@ pub(super) struct Links {
     pub(super) signals: Sender<Signal>,
     pub(super) noticed: Receiver<Notice>,
     pub(super) events: Events,
+    pub(super) committer: Committer,
     pub(super) turns: Arc<Heartbeat>,
 }
 
@@ -53,7 +55,7 @@ enum Next {
 }
 
 pub(super) struct Poller<F> {
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<BaseConsumer<Context>>,
     links: Links,
     take: F,
     start_from: MissingOffset,
@@ -72,7 +74,12 @@ pub(super) struct Poller<F> {
 }
 
 impl<F: FnMut(Record) -> Incoming> Poller<F> {
-    pub(super) fn new(consumer: BaseConsumer<Context>, links: Links, settings: &ConsumerSettings, take: F) -> Self {
+    pub(super) fn new(
+        consumer: Arc<BaseConsumer<Context>>,
+        links: Links,
+        settings: &ConsumerSettings,
+        take: F,
+    ) -> Self {
         Self {
             consumer,
             links,
@@ -127,7 +134,11 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
             rebalance::unassign(&self.consumer, &mut self.partitions, &self.revoked).ok(); // as above
         }
         let Self { consumer, links, .. } = self;
-        drop(consumer); // polls until the group is left
+        links.committer.requests.send(Request::End).ok(); // it may have ended
+        while !links.committer.thread.is_finished() {
+            drop(consumer.poll(POLL_WAIT)); // for callbacks; what is delivered now is not committed and comes again
+        }
+        drop(consumer); // the last one: polls until the group is left
         links.events.send(ConsumerEvent::Closed).ok(); // nobody listens any more
     }
 
@@ -200,7 +211,10 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         let records = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         self.open += 1;
-        self.tell(ConsumerEvent::Records(Batch { records, permit: Permit(self.links.signals.clone()) }));
+        self.tell(ConsumerEvent::Records(Batch {
+            records,
+            permit: Permit(self.links.signals.clone()),
+        }));
     }
 
     /// No batch is free: wait a little without polling, then pause and poll for callbacks.
@@ -241,7 +255,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
     fn on_signal(&mut self, signal: Signal) -> Next {
         match signal {
             Signal::Admitted => self.open = self.open.saturating_sub(1),
-            Signal::Command(Command::Commit(offsets)) => self.commit(&offsets),
+            Signal::Command(Command::Commit(_)) => {} // goes to the committing thread
             Signal::Command(Command::Pause(which)) => {
                 let changed = self.partitions.hold(&which, true);
                 self.pause(&changed);
@@ -256,23 +270,6 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
             Signal::Command(Command::Close) => return Next::Close,
         }
         Next::Turn
-    }
-
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        let added: Result<Vec<()>, _> = offsets
-            .iter()
-            .map(|(at, next)| list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*next)))
-            .collect();
-        let Err(error) = added.and_then(|_| self.consumer.commit(&list, CommitMode::Async)) else { return };
-        let fault = Fault::new(&error, None);
-        let refused = |(at, next_offset): &(TopicPartition, i64)| CommittedOffset {
-            at: at.clone(),
-            next_offset: *next_offset,
-            result: Err(fault.clone()),
-        };
-        let offsets = offsets.iter().map(refused).collect();
-        self.tell(ConsumerEvent::Committed { result: Err(fault), offsets });
     }
 
     fn pause(&mut self, which: &TopicPartitionList) {
@@ -314,15 +311,6 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
                 self.partitions.disturb_all();
                 self.on_revoke(&partitions, lost);
             }
-            Notice::Committed { result, offsets } => {
-                let offsets = offsets.into_iter().map(|(topic, partition, next_offset, result)| CommittedOffset {
-                    at: TopicPartition { topic: self.partitions.topic(&topic), partition },
-                    next_offset,
-                    result,
-                });
-                let offsets = offsets.collect();
-                self.tell(ConsumerEvent::Committed { result, offsets });
-            }
             Notice::Statistics(samples) => self.on_statistics(&samples),
         }
     }
@@ -346,7 +334,13 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
                     "the group has no commit point for {at} and kafka.start_from is fail; \
                      set a commit point, or kafka.start_from to earliest or latest"
                 );
-                self.tell_fault(Fault { code: "NoCommitPoint".to_owned(), text }, true);
+                self.tell_fault(
+                    Fault {
+                        code: "NoCommitPoint".to_owned(),
+                        text,
+                    },
+                    true,
+                );
                 self.assigned = Some(assigned);
                 self.poll(POLL_WAIT);
             }
@@ -360,7 +354,10 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         for one in partitions.elements() {
             let topic = self.partitions.topic(one.topic());
             told.extend(self.partitions.assignment(&topic, one.partition()));
-            which.push(TopicPartition { topic, partition: one.partition() });
+            which.push(TopicPartition {
+                topic,
+                partition: one.partition(),
+            });
         }
         if !lost && !told.is_empty() {
             self.revoked.extend(which);
@@ -378,13 +375,27 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
 
     fn on_statistics(&mut self, samples: &[Sample]) {
         let mut marks = Vec::new();
-        for Sample { topic, partition, figures } in samples {
-            let Some((topic, part)) = self.partitions.get_mut(topic, *partition) else { continue };
-            let at = TopicPartition { topic: Arc::clone(topic), partition: *partition };
+        for Sample {
+            topic,
+            partition,
+            figures,
+        } in samples
+        {
+            let Some((topic, part)) = self.partitions.get_mut(topic, *partition) else {
+                continue;
+            };
+            let at = TopicPartition {
+                topic: Arc::clone(topic),
+                partition: *partition,
+            };
             let position = part.position();
             let ended = part.end.sample(figures.eof_offset, figures.fetchq_cnt == 0, position);
             let epoch = part.epoch();
-            let mark = if self.reads_committed { figures.ls_offset } else { figures.hi_offset };
+            let mark = if self.reads_committed {
+                figures.ls_offset
+            } else {
+                figures.hi_offset
+            };
             if mark >= 0 {
                 marks.push((at.clone(), mark));
             }
@@ -407,7 +418,13 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
     /// librdkafka would wait for this for ever.
     fn fail(&mut self, error: &KafkaError, what: &str) {
         let Fault { code, text } = Fault::new(error, None);
-        self.tell_fault(Fault { code, text: format!("{what}: {text}") }, true);
+        self.tell_fault(
+            Fault {
+                code,
+                text: format!("{what}: {text}"),
+            },
+            true,
+        );
     }
 
     fn tell_fault(&mut self, fault: Fault, fatal: bool) {

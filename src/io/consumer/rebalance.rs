@@ -34,7 +34,9 @@ pub(super) fn assign(
 ) -> Result<Vec<Assignment>, AssignError> {
     let mut start = TopicPartitionList::new();
     if assigned.count() > 0 {
-        start = consumer.committed_offsets(assigned.clone(), COMMITTED_TIMEOUT).map_err(AssignError::Retry)?;
+        start = consumer
+            .committed_offsets(assigned.clone(), COMMITTED_TIMEOUT)
+            .map_err(AssignError::Retry)?;
     }
     let mut committed = Vec::with_capacity(start.count());
     for mut one in start.elements() {
@@ -46,7 +48,10 @@ pub(super) fn assign(
                 MissingOffset::Earliest => Offset::Beginning,
                 MissingOffset::Latest => Offset::End,
                 MissingOffset::Fail => {
-                    let at = TopicPartition { topic: one.topic().into(), partition: one.partition() };
+                    let at = TopicPartition {
+                        topic: one.topic().into(),
+                        partition: one.partition(),
+                    };
                     return Err(AssignError::NoCommitPoint(at));
                 }
             };
@@ -54,7 +59,10 @@ pub(super) fn assign(
         }
     }
     take_up(consumer, &start).map_err(AssignError::Refused)?;
-    Ok(committed.iter().map(|(topic, partition, offset)| partitions.assign(topic, *partition, *offset)).collect())
+    Ok(committed
+        .iter()
+        .map(|(topic, partition, offset)| partitions.assign(topic, *partition, *offset))
+        .collect())
 }
 
 /// Begins the assignment of these partitions in the way of the group's protocol.
