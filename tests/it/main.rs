@@ -1,4 +1,7 @@
 //! The one integration-test binary: a module a topic.
 
+mod brokers;
+mod member;
+mod rebalance;
 mod signing;
 mod simulation;
