@@ -1,8 +1,5 @@
 //! The commands of the one binary, one file each.
 
-<<<<<<< HEAD
-pub mod simulate;
-=======
 pub mod decode;
 pub mod generate;
->>>>>>> records
+pub mod simulate;
