@@ -1,1 +1,380 @@
-//! worker
+//! The worker: one loop that owns the pipeline by value, tells it what happened and performs what it asks for.
+//! Every decision is the pipeline's; nothing here waits for anything but the loop's next input.
+
+mod clock;
+mod failing;
+mod letter;
+mod parts;
+mod publish;
+mod topics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, info, warn};
+
+use crate::config::Config;
+use crate::io::admin::{Admin, AdminError, AdminState};
+use crate::io::consumer::{Command, ConsumerEvent, KafkaConsumer, Permit, StartError};
+use crate::io::dead_letter::{DeadLetters, Letter};
+use crate::io::fault::Fault;
+use crate::io::signal::Ending;
+use crate::metrics::Metrics;
+use crate::metrics::labels::{CommitOutcome, RebalanceKind};
+use crate::oms::client::{OmsClient, OmsClientError};
+use crate::pipeline::answer::{Answer, Verdict};
+use crate::pipeline::key::TaskId;
+use crate::pipeline::letters::{DeadLetter, LetterId};
+use crate::pipeline::{CommitError, Effect, Effects, Input, Notice, Pipeline, SubmissionId};
+
+use clock::Clock;
+use failing::Failing;
+use publish::Publisher;
+
+/// How often metrics, probes and `/status` are brought up to date.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+/// How long leaving the group may take after the last commit.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How a worker ended that was asked to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// Everything under way was settled and committed, or left alone on purpose.
+    Drained,
+    /// Time was up, or a second signal came, with a request or a dead letter unanswered.
+    DeadlinePassed,
+}
+
+/// Why there is no worker, or none any more.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The consumer.
+    #[error(transparent)]
+    Consumer(#[from] StartError),
+    /// The dead-letter producer.
+    #[error("the dead-letter producer refused its configuration: {0}; check kafka.properties")]
+    Producer(Fault),
+    /// The OMS client.
+    #[error(transparent)]
+    Oms(#[from] OmsClientError),
+    /// The file of trust anchors.
+    #[error("oms.ca_file {path}: cannot be read: {source}")]
+    CaFile {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Credentials that cannot be used.
+    #[error("oms.credentials: {0}")]
+    Credentials(#[from] crate::oms::credentials::CredentialsError),
+    /// The admin server.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The metrics.
+    #[error("metrics cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Kafka will deliver nothing more to this process.
+    #[error("Kafka: {0}; the process ends so that a new one can start")]
+    Kafka(Fault),
+    /// The polling thread is gone.
+    #[error("the Kafka consumer's thread ended by itself")]
+    ConsumerGone,
+}
+
+/// A worker that is connected to nothing yet, but answers on its admin address.
+pub struct Worker {
+    clock: Clock,
+    pipeline: Pipeline,
+    effects: Effects,
+    consumer: KafkaConsumer,
+    events: UnboundedReceiver<ConsumerEvent>,
+    permits: Vec<Permit>,
+    oms: Arc<OmsClient>,
+    submissions: FuturesUnordered<BoxFuture<'static, Answered>>,
+    dead_letters: Arc<DeadLetters>,
+    letters: FuturesUnordered<BoxFuture<'static, Written>>,
+    letter_source: letter::Source,
+    topics: topics::Watch,
+    tasks: FxHashMap<TaskId, Failing>,
+    letters_failing: Failing,
+    metrics: Arc<Metrics>,
+    publisher: Publisher,
+    admin: Admin,
+    drained: Option<usize>,
+}
+
+/// A submission with its answer.
+struct Answered {
+    id: SubmissionId,
+    task: TaskId,
+    keys: usize,
+    took: Duration,
+    answer: Answer,
+}
+
+/// A dead letter with its delivery report.
+struct Written {
+    id: LetterId,
+    letter: Arc<DeadLetter>,
+    result: Result<(), Fault>,
+}
+
+impl Worker {
+    /// Makes all parts. The admin server answers from now on, and the consumer tries to reach Kafka.
+    pub fn start(config: &Config) -> Result<Self, WorkerError> {
+        let metrics = Arc::new(Metrics::new(config.routes.iter().map(|route| route.task.clone()))?);
+        let state = Arc::new(AdminState::new(config.shutdown.stall_timeout));
+        let admin = Admin::start(config.admin.listen, Arc::clone(&state), Arc::clone(&metrics))?;
+        let oms = Arc::new(OmsClient::new(parts::oms(config)?)?);
+        let dead_letters = Arc::new(DeadLetters::new(parts::producer(config)).map_err(WorkerError::Producer)?);
+        let take = parts::intake(config, &metrics);
+        let (consumer, events) = KafkaConsumer::start(&parts::consumer(config), take)?;
+        let clock = Clock::start();
+        Ok(Self {
+            clock,
+            pipeline: Pipeline::new(parts::pipeline(config, clock.seed())),
+            effects: Effects::default(),
+            consumer,
+            events,
+            permits: Vec::new(),
+            oms,
+            submissions: FuturesUnordered::new(),
+            topics: topics::Watch::start(Arc::clone(&dead_letters), config.dead_letter_topics()),
+            dead_letters,
+            letters: FuturesUnordered::new(),
+            letter_source: letter::Source::new(config),
+            tasks: FxHashMap::default(),
+            letters_failing: Failing::default(),
+            publisher: Publisher::new(config, Arc::clone(&metrics), state),
+            metrics,
+            admin,
+            drained: None,
+        })
+    }
+
+    /// Where the admin server listens.
+    #[must_use]
+    pub fn admin_addr(&self) -> std::net::SocketAddr {
+        self.admin.addr()
+    }
+
+    /// Runs until it is asked to end and has drained, or until Kafka fails for good. `next_ending` must not lose an
+    /// ending when its future is dropped.
+    pub async fn run(mut self, mut next_ending: impl AsyncFnMut() -> Ending) -> Result<Ended, WorkerError> {
+        let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
+        publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let wakeup = self.pipeline.next_wakeup().map(|time| self.clock.instant(time));
+            let sleep = tokio::time::sleep_until(wakeup.unwrap_or_else(|| self.clock.far()));
+            tokio::select! {
+                ending = next_ending() => match ending {
+                    Ending::Drain => self.drain(),
+                    Ending::AtOnce => return Ok(Ended::DeadlinePassed),
+                },
+                Some(answered) = self.submissions.next() => self.answered(answered),
+                Some(written) = self.letters.next() => self.written(written),
+                event = self.events.recv() => self.happened(event.ok_or(WorkerError::ConsumerGone)?)?,
+                () = sleep, if wakeup.is_some() => self.step(Input::Tick),
+                problems = self.topics.changed() => self.publisher.topic_problems(problems),
+                _ = publish.tick() => self.publish(),
+            }
+            if let Some(unanswered) = self.drained {
+                return Ok(self.leave(unanswered).await);
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.pipeline.step(self.clock.now(), input, &mut self.effects);
+        let mut actions = std::mem::take(&mut self.effects.actions);
+        for effect in actions.drain(..) {
+            self.perform(effect);
+        }
+        self.effects.actions = actions;
+        if !self.effects.accepted_timestamps_ms.is_empty() {
+            let now = clock::unix_ms();
+            for timestamp in self.effects.accepted_timestamps_ms.drain(..) {
+                self.metrics.record_to_accepted.observe(clock::seconds_between(timestamp, now));
+            }
+        }
+        if !self.pipeline.is_full() {
+            self.permits.clear();
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Submit { id, task, body, keys } => {
+                let (oms, clock) = (Arc::clone(&self.oms), self.clock);
+                let sent = clock.now();
+                self.submissions.push(Box::pin(async move {
+                    let answer = oms.submit(&task, body).await;
+                    Answered { id, task, keys, took: clock.now().since(sent), answer }
+                }));
+            }
+            Effect::DeadLetter(id, letter) => {
+                let report = self.dead_letters.produce(&Letter {
+                    topic: self.letter_source.topic(&letter.record.topic),
+                    record: Arc::clone(&letter.record),
+                    headers: self.letter_source.headers(&letter, self.clock),
+                });
+                self.letters.push(Box::pin(async move { Written { id, letter, result: report.await } }));
+            }
+            Effect::Commit(offsets) => self.consumer.send(Command::Commit(offsets)),
+            Effect::Pause(name) => self.consumer.send(Command::Pause(vec![name])),
+            Effect::Resume(name) => self.consumer.send(Command::Resume(vec![name])),
+            Effect::Unassign(names) => {
+                self.publisher.unassigned(&names);
+                self.consumer.send(Command::Unassign(names));
+            }
+            Effect::Drained { unanswered } => self.drained = Some(unanswered),
+            Effect::Notice(notice) => log(&notice),
+        }
+    }
+
+    fn answered(&mut self, answered: Answered) {
+        let Answered { id, task, keys, took, answer } = answered;
+        self.publisher.task(&task).submissions(answer.verdict, answer.status).inc();
+        self.metrics.submission_duration(answer.verdict.into()).observe(took.as_secs_f64());
+        match answer.verdict {
+            Verdict::Accepted => {
+                self.metrics.event_keys.observe(f64::from(u32::try_from(keys).unwrap_or(u32::MAX)));
+                if self.tasks.get_mut(&task).is_some_and(Failing::ended) {
+                    info!(%task, "OMS takes this task's events again");
+                }
+            }
+            Verdict::Busy(_) => {
+                if self.tasks.entry(task.clone()).or_default().began() {
+                    let (status, code) = (answer.status, answer.error_code.as_deref());
+                    let message = answer.error_message.as_deref();
+                    warn!(%task, ?status, code, message, "OMS does not take this task's events now; trying again");
+                }
+            }
+            _ => debug!(%task, ?answer, "not accepted"),
+        }
+        self.step(Input::Answered(id, answer));
+    }
+
+    fn written(&mut self, written: Written) {
+        let Written { id, letter, result } = written;
+        match &result {
+            Ok(()) => {
+                self.metrics.dead_letters(&letter.record.topic, letter.failure.reason).inc();
+                if self.letters_failing.ended() {
+                    info!("dead letters are written again");
+                }
+                self.publisher.letter_problem(None);
+            }
+            Err(fault) => {
+                self.metrics.dead_letter_failures.inc();
+                if self.letters_failing.began() {
+                    warn!(%fault, "a dead letter cannot be written; trying again, its partition's commit point waits");
+                }
+                self.publisher.letter_problem(Some(fault.to_string()));
+            }
+        }
+        self.step(Input::LetterDone(id, result.is_ok()));
+    }
+
+    fn happened(&mut self, event: ConsumerEvent) -> Result<(), WorkerError> {
+        match event {
+            ConsumerEvent::Records(batch) => {
+                self.publisher.consumed(&batch.records);
+                self.permits.push(batch.permit);
+                self.step(Input::Records(batch.records));
+            }
+            ConsumerEvent::Assigned(partitions) => {
+                info!(partitions = %parts::list(&partitions), "assigned");
+                self.metrics.rebalances(RebalanceKind::Assign).inc();
+                self.publisher.joined(!partitions.is_empty());
+                self.step(Input::Assigned(parts::assigned(partitions)));
+            }
+            ConsumerEvent::Revoked(partitions) => {
+                info!(partitions = %parts::list(&partitions), "revoked; settling what is under way");
+                self.metrics.rebalances(RebalanceKind::Revoke).inc();
+                self.step(Input::Revoked(parts::names(partitions)));
+            }
+            ConsumerEvent::Lost(partitions) => {
+                warn!(partitions = %parts::list(&partitions), "lost; their records are read again by their next owner");
+                self.metrics.rebalances(RebalanceKind::Lost).inc();
+                let names = parts::names(partitions);
+                self.publisher.lost(&names);
+                self.step(Input::Lost(names));
+            }
+            ConsumerEvent::Committed { result, offsets } => {
+                let result = parts::commit_result(result, &offsets);
+                self.metrics.commits(match &result {
+                    Ok(()) => CommitOutcome::Ok,
+                    Err((CommitError::Failed, _)) => CommitOutcome::Failed,
+                    Err((CommitError::Fenced, _)) => CommitOutcome::Fenced,
+                })
+                .inc();
+                self.publisher.committed(&result);
+                self.step(Input::Committed(result.map_err(|(error, _)| error)));
+            }
+            ConsumerEvent::Ended { at, epoch, offset } => self.step(Input::Ended(at, epoch, offset)),
+            ConsumerEvent::Watermarks(ends) => self.publisher.watermarks(ends),
+            ConsumerEvent::Error { fault, count, fatal } => {
+                self.metrics.kafka_errors(&fault.code).inc_by(count);
+                if fatal {
+                    return Err(WorkerError::Kafka(fault));
+                }
+                self.publisher.kafka_error(&fault);
+            }
+            ConsumerEvent::Closed => return Err(WorkerError::ConsumerGone),
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        info!("asked to end: reading no more, settling what is under way");
+        self.step(Input::Drain);
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        let (now, last_turn) = (self.clock.now(), self.consumer.last_turn());
+        self.publisher.publish(self.pipeline.report(), now, self.clock.time_of(last_turn));
+    }
+
+    /// Leaves the group, so that others need not wait for this member's session to end.
+    async fn leave(mut self, unanswered: usize) -> Ended {
+        self.publish();
+        self.consumer.send(Command::Close);
+        let closed = async {
+            while let Some(event) = self.events.recv().await {
+                if matches!(event, ConsumerEvent::Closed) {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(LEAVE_TIMEOUT, closed).await.is_err() {
+            warn!("leaving the group takes too long; its coordinator will notice by itself");
+        }
+        if unanswered > 0 {
+            warn!(unanswered, "time is up: these requests and dead letters were not answered and will be repeated");
+            return Ended::DeadlinePassed;
+        }
+        info!("drained");
+        Ended::Drained
+    }
+}
+
+fn log(notice: &Notice) {
+    match notice {
+        Notice::HoldBegan(reason, said) => {
+            warn!(?reason, %said, "hold: nothing but probes is sent, nothing is dead-lettered");
+        }
+        Notice::HoldEnded(reason) => info!(?reason, "hold ended"),
+        Notice::TaskBlocked(task, reason, said) => warn!(%task, ?reason, %said, "task held: its changes wait"),
+        Notice::TaskUnblocked(task, reason) => info!(%task, ?reason, "task goes on"),
+        Notice::GivenBack(unsettled) => info!(unsettled, "revoked partitions are given back"),
+    }
+}
