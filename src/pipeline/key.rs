@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// Longest encoded key that OMS takes, in characters (all ASCII). Source: the CreateSyncEvents API page.
+/// Longest encoded key that OMS takes, in characters (all ASCII). Source: the `CreateSyncEvents` API page.
 pub const MAX_ENCODED_KEY_CHARS: usize = 16_384;
 
 /// An object key in its encoded form: only `A-Za-z0-9-_.~%+`, 1 to [`MAX_ENCODED_KEY_CHARS`] characters.
