@@ -5,4 +5,5 @@ pub mod credentials;
 mod error_body;
 mod failure;
 pub mod sign;
+pub mod tasks;
 pub mod verdict;

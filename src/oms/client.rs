@@ -13,7 +13,7 @@ use super::credentials::Credentials;
 use super::failure;
 use super::sign::{SignError, Signer, date_text};
 use super::verdict::{Reply, VerdictCodes, classify};
-use crate::pipeline::answer::Answer;
+use crate::pipeline::answer::{Answer, Verdict};
 use crate::pipeline::key::TaskId;
 
 /// How much of an answer's body is read, in bytes; the connection of a longer one is closed.
@@ -115,6 +115,25 @@ impl OmsClient {
         match self.send(Method::POST, &path, "", body, SystemTime::now()).await {
             Ok(reply) => self.classify(&reply, SystemTime::now()),
             Err(error) => failure::answer(error),
+        }
+    }
+
+    /// One query, signed like an event: its JSON, or what the answer means.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a shell: the signature and Retry-After dates need the time"
+    )]
+    pub(super) async fn query(&self, path: &str, query: &str) -> Result<Vec<u8>, Box<Answer>> {
+        let path = format!("{}{path}", self.tasks_path);
+        let reply = self
+            .send(Method::GET, &path, query, Bytes::new(), SystemTime::now())
+            .await;
+        let reply = reply.map_err(|error| Box::new(failure::answer(error)))?;
+        let answer = self.classify(&reply, SystemTime::now());
+        if answer.verdict == Verdict::Accepted {
+            Ok(reply.body)
+        } else {
+            Err(Box::new(answer))
         }
     }
 

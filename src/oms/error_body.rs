@@ -117,7 +117,7 @@ mod tests {
     fn check(body: &str, code: Option<&str>, message: Option<&str>) {
         match parse(body.as_bytes()) {
             ErrorBody::Error { code: c, message: m } => {
-                assert_eq!((Some(&*c), m.as_deref()), (code, message), "{body}")
+                assert_eq!((Some(&*c), m.as_deref()), (code, message), "{body}");
             }
             other => assert_eq!((None, None), (code, message), "{body} is {other:?}"),
         }

@@ -39,9 +39,18 @@ fn is_tls(error: &reqwest::Error) -> bool {
 
 /// The error and its causes in one line.
 pub(super) fn describe(error: &(dyn Error + 'static)) -> String {
-    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut texts: Vec<_> = causes(error).map(ToString::to_string).collect();
+    // An I/O error that wraps another says the same as the other.
+    texts.dedup();
+    texts.join(": ")
 }
 
+/// The error and its causes. What an I/O error wraps counts as its cause: `source` leaves it out.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
+    std::iter::successors(Some(error), |error| {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => (*error).source(),
+        }
+    })
 }

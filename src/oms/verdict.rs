@@ -104,11 +104,10 @@ fn verdict(status: u16, error: &ErrorBody, codes: &VerdictCodes) -> Verdict {
         401 => Verdict::Hold(HoldReason::Credentials),
         403 => Verdict::Hold(HoldReason::Permission),
         404 if code.is_some_and(|code| is_own(code, codes)) => Verdict::UnknownTask,
-        408 | 425 => Verdict::Busy(Pressure::Overloaded),
         413 => Verdict::Refused,
         429 => Verdict::Busy(Pressure::Throttled),
         500 | 502 | 504 => Verdict::Busy(Pressure::Faulted),
-        501..=599 => Verdict::Busy(Pressure::Overloaded),
+        408 | 425 | 501..=599 => Verdict::Busy(Pressure::Overloaded),
         _ => Verdict::Hold(HoldReason::Endpoint),
     }
 }

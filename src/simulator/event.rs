@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::pipeline::key::MAX_ENCODED_KEY_CHARS;
 
-/// Most keys of an event. Source: the CreateSyncEvents API page.
+/// Most keys of an event. Source: the `CreateSyncEvents` API page.
 pub(super) const MAX_KEYS: usize = 10;
 
 /// The body. Other members are ignored.

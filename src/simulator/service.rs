@@ -1,5 +1,6 @@
 //! One request to one answer: quota and faults first, then the signature, then what OMS checks, then the ledger.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use super::{Shared, signature};
 
 /// Largest body that the gateway takes with a signature. Source: OMS's page on authentication.
 const MAX_BODY_BYTES: usize = 12 * 1024 * 1024;
-/// Bounds of ListSyncTasks. Source: its API page.
+/// Bounds of `ListSyncTasks`. Source: its API page.
 const MAX_LIMIT: usize = 100;
 const DEFAULT_LIMIT: usize = 10;
 const MAX_OFFSET: usize = 10_000;
@@ -48,7 +49,7 @@ enum Outcome {
     clippy::disallowed_methods,
     reason = "a server: quotas, signatures and the ledger need the time"
 )]
-pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
     let (arrival, now) = (SystemTime::now(), Instant::now());
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
@@ -122,7 +123,7 @@ fn process(
     }
 }
 
-/// CreateSyncEvents.
+/// `CreateSyncEvents`.
 fn submit(shared: &Shared, own: bool, task: &str, body: &[u8], (arrival, now): (SystemTime, Instant)) -> Outcome {
     let event = Event::read(body);
     let mut state = shared.state();
@@ -157,7 +158,7 @@ fn submit(shared: &Shared, own: bool, task: &str, body: &[u8], (arrival, now): (
     fault.unwrap_or_else(|| Outcome::Answer(answer::empty()))
 }
 
-/// ShowSyncTask.
+/// `ShowSyncTask`.
 fn show(shared: &Shared, own: bool, task: &str, parts: &Parts) -> Response<Body> {
     let digits = |time: &str| !time.is_empty() && time.bytes().all(|b| b.is_ascii_digit());
     if !parameter(parts, "query_time").is_some_and(digits) {
@@ -168,7 +169,7 @@ fn show(shared: &Shared, own: bool, task: &str, parts: &Parts) -> Response<Body>
     shown.map_or_else(unknown_task, |task| answer::ok(&task))
 }
 
-/// ListSyncTasks.
+/// `ListSyncTasks`.
 fn list(shared: &Shared, own: bool, parts: &Parts) -> Response<Body> {
     let number = |name, default: usize| parameter(parts, name).map_or(Ok(default), str::parse);
     let status = match parameter(parts, "status") {
@@ -249,10 +250,10 @@ async fn deliver(shared: &Shared, outcome: Outcome) -> Result<Response<Body>, Br
 }
 
 /// The simulator's own paths.
-async fn control(shared: &Shared, method: &Method, path: &str, body: Incoming) -> Response<Body> {
+async fn control(shared: &Arc<Shared>, method: &Method, path: &str, body: Incoming) -> Response<Body> {
     match (method, path, read(body).await) {
         (_, _, Err(refused)) => refused,
-        (&Method::GET, "ledger", Ok(_)) => answer::ok(&shared.state().ledger),
+        (&Method::GET, "ledger", Ok(_)) => ledger(Arc::clone(shared)).await,
         (&Method::POST, "faults", Ok(json)) => match Faults::from_json(&json) {
             Ok(faults) => {
                 shared.set_faults(faults);
@@ -266,4 +267,15 @@ async fn control(shared: &Shared, method: &Method, path: &str, body: Incoming) -
             "there is GET /_simulator/ledger and POST /_simulator/faults",
         ),
     }
+}
+
+/// A million keys make some 200 MB and take a second: written from a copy, on another thread.
+async fn ledger(shared: Arc<Shared>) -> Response<Body> {
+    let written = tokio::task::spawn_blocking(move || {
+        let ledger = shared.state().ledger.clone();
+        answer::ok(&ledger)
+    });
+    written
+        .await
+        .unwrap_or_else(|error| answer::error(500, "SIMULATOR", &error.to_string()))
 }

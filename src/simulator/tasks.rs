@@ -76,12 +76,12 @@ impl Tasks {
         self.0.get(id).map(|task| task.status)
     }
 
-    /// The answer of ShowSyncTask.
+    /// The answer of `ShowSyncTask`.
     pub(super) fn show(&self, id: &str, accepted_keys: u64) -> Option<Value> {
         self.0.get(id).map(|task| describe(task, accepted_keys))
     }
 
-    /// The answer of ListSyncTasks: one page, and how many there are.
+    /// The answer of `ListSyncTasks`: one page, and how many there are.
     pub(super) fn list(&self, status: Option<TaskStatus>, offset: usize, limit: usize) -> Value {
         let wanted: Vec<_> = self
             .0
@@ -98,7 +98,7 @@ impl Tasks {
     }
 }
 
-/// The answer of ListSyncTasks in a project without tasks.
+/// The answer of `ListSyncTasks` in a project without tasks.
 pub(super) fn no_tasks() -> Value {
     json!({ "tasks": [], "count": 0 })
 }

@@ -5,3 +5,5 @@ mod member;
 mod rebalance;
 mod signing;
 mod simulation;
+mod simulator;
+mod verdicts;
