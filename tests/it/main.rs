@@ -1,8 +1,10 @@
 //! The one integration-test binary: a module a topic.
 
 mod brokers;
+mod generate;
 mod member;
 mod rebalance;
+mod records;
 mod signing;
 mod simulation;
 mod simulator;
