@@ -136,9 +136,6 @@ pub enum ConsumerEvent {
 /// What the loop asks for. Partitions that are not assigned (any more) are passed over.
 #[derive(Debug)]
 pub enum Command {
-    /// Commit next offsets. Answered by one [`ConsumerEvent::Committed`], which takes up to a minute while the
-    /// coordinator is away; a further commit waits for it, so have one out at a time.
-    Commit(Vec<(TopicPartition, i64)>),
     /// Deliver nothing of these until resumed. Throws prefetched records away: a coarse tool.
     Pause(Vec<TopicPartition>),
     /// Undo [`Command::Pause`].
@@ -250,13 +247,15 @@ impl KafkaConsumer {
         ))
     }
 
-    /// Asks for something; a commit begins at once, the rest within 50 ms, sooner while records flow. Ignored once the thread has ended.
+    /// Asks for something; looked at within 50 ms, sooner while records flow. Nothing once the thread has ended.
     pub fn send(&self, command: Command) {
-        // A thread that has ended was told by ConsumerEvent::Closed or a closed channel.
-        match command {
-            Command::Commit(offsets) => drop(self.commits.send(committer::Request::Commit(offsets))),
-            other => drop(self.signals.send(Signal::Command(other))),
-        }
+        self.signals.send(Signal::Command(command)).ok(); // ended: told by ConsumerEvent::Closed or a closed channel
+    }
+
+    /// Commits next offsets. Answered by one [`ConsumerEvent::Committed`], which takes up to a minute while the
+    /// coordinator is away; a further commit waits for it, so have one out at a time.
+    pub fn commit(&self, offsets: Vec<(TopicPartition, i64)>) {
+        self.commits.send(committer::Request::Commit(offsets)).ok(); // as above
     }
 
     /// When the thread last went round its loop: at least every few seconds while it is well.

@@ -255,7 +255,6 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
     fn on_signal(&mut self, signal: Signal) -> Next {
         match signal {
             Signal::Admitted => self.open = self.open.saturating_sub(1),
-            Signal::Command(Command::Commit(_)) => {} // goes to the committing thread
             Signal::Command(Command::Pause(which)) => {
                 let changed = self.partitions.hold(&which, true);
                 self.pause(&changed);
