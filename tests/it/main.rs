@@ -2,5 +2,6 @@
 
 mod brokers;
 mod consumer;
+mod dead_letter;
 mod member;
 mod rebalance;

@@ -15,7 +15,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::brokers::BOUND;
 
-#[derive(Debug)]
 /// One member and what it has seen so far.
 pub(crate) struct Member {
     consumer: KafkaConsumer,
