@@ -1,14 +1,13 @@
 //! The Kafka consumer: one plain thread that polls, and one ordered channel to the loop.
 //!
-//! Everything that happens (assignments, records, commit results, errors) goes through that one channel in the order
-//! in which librdkafka told it. The loop answers with [`Command`]s. Nothing here decides what to commit, when to
+//! Everything that happens (assignments, records, errors) goes through that one channel in the order in which librdkafka
+//! told it; results of commits come through it too, from the thread that makes them. The loop answers with [`Command`]s. Nothing here decides what to commit, when to
 //! commit, or when a revoked partition may go; it never reads ahead of [`MAX_OPEN_BATCHES`].
 //!
 //! The rebalance scheme: a revoke is only recorded ([`ConsumerEvent::Revoked`]); the loop drains, commits, waits for
 //! the result and sends [`Command::Unassign`]. Until then librdkafka keeps *every* partition of this member from
 //! delivering, not just the revoked ones. A lost assignment is given up at once.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -21,7 +20,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use committer::Committer;
 
-use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::record::Record;
 
@@ -29,12 +27,14 @@ mod committer;
 mod context;
 mod ends;
 mod errors;
+mod events;
 mod partitions;
 mod poller;
 mod rebalance;
 mod records;
 mod settings;
 
+pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit, TopicPartition};
 pub use settings::{ConsumerSettings, MissingOffset};
 
 /// Most records in a batch.
@@ -43,111 +43,6 @@ pub const MAX_BATCH_RECORDS: usize = 512;
 pub const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// Most batches that the loop may hold without having admitted them (dropped their [`Permit`]).
 pub const MAX_OPEN_BATCHES: usize = 4;
-
-/// A partition of a topic. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct TopicPartition {
-    /// Topic.
-    pub topic: Arc<str>,
-    /// Partition, at least 0.
-    pub partition: i32,
-}
-
-impl fmt::Display for TopicPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}]", self.topic, self.partition)
-    }
-}
-
-/// A partition as it was assigned to this member.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Assignment {
-    /// Which.
-    pub at: TopicPartition,
-    /// Told apart from every other assignment of this process: what belongs to another epoch is dead.
-    pub epoch: u64,
-    /// The group's commit point when it was assigned; `None` where it has none yet.
-    pub committed: Option<i64>,
-}
-
-/// Records in the order in which they were polled, each with the epoch of its partition's assignment.
-#[derive(Debug)]
-pub struct Batch {
-    /// At most [`MAX_BATCH_RECORDS`].
-    pub records: Vec<(u64, Incoming)>,
-    /// To be dropped when the records were admitted, so that the next ones are read.
-    pub permit: Permit,
-}
-
-/// The right to have one batch open. Dropping it lets the thread read on.
-#[derive(Debug)]
-pub struct Permit(mpsc::Sender<Signal>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.send(Signal::Admitted).ok(); // no receiver: the thread has ended and reads nothing more
-    }
-}
-
-/// What happened, in order.
-#[derive(Debug)]
-pub enum ConsumerEvent {
-    /// Partitions were assigned and are being read. May be empty: the member is in the group all the same.
-    Assigned(Vec<Assignment>),
-    /// These must be given up: drain, commit, wait for the result, then send [`Command::Unassign`] with this list.
-    /// No record of theirs follows.
-    Revoked(Vec<Assignment>),
-    /// These are gone already: forget them, commit nothing of them.
-    Lost(Vec<Assignment>),
-    /// Records to admit.
-    Records(Batch),
-    /// A commit came to its end.
-    Committed {
-        /// Whether the brokers took all of it. After an error they may have taken a part.
-        result: Result<(), Fault>,
-        /// What was asked for: next offsets.
-        offsets: Vec<(TopicPartition, i64)>,
-    },
-    /// Nothing below `offset` is left to deliver, transactions' control records included: with nothing unsettled it
-    /// is the partition's commit point. Told only where it is above what the records themselves tell.
-    Ended {
-        /// Which partition.
-        at: TopicPartition,
-        /// The assignment that it belongs to.
-        epoch: u64,
-        /// Next offset that can ever be delivered.
-        offset: i64,
-    },
-    /// The brokers' ends of the assigned partitions (the last stable offset with `read_committed`), for the lag.
-    Watermarks(Vec<(TopicPartition, i64)>),
-    /// Something is wrong. Unless `fatal`, the client goes on trying by itself.
-    Error {
-        /// What.
-        fault: Fault,
-        /// How many like it there were since the last one was told; they are told once a second and code.
-        count: u64,
-        /// This consumer will deliver nothing more (or never that partition): end the process.
-        fatal: bool,
-    },
-    /// The thread has left the group and ends.
-    Closed,
-}
-
-/// What the loop asks for. Partitions that are not assigned (any more) are passed over.
-#[derive(Debug)]
-pub enum Command {
-    /// Commit next offsets. Answered by one [`ConsumerEvent::Committed`], which takes up to a minute while the
-    /// coordinator is away; a further commit waits for it, so have one out at a time.
-    Commit(Vec<(TopicPartition, i64)>),
-    /// Deliver nothing of these until resumed. Throws prefetched records away: a coarse tool.
-    Pause(Vec<TopicPartition>),
-    /// Undo [`Command::Pause`].
-    Resume(Vec<TopicPartition>),
-    /// The revoke of exactly these is done.
-    Unassign(Vec<TopicPartition>),
-    /// Leave the group and end the thread. What is revoked by it is given up without an event.
-    Close,
-}
 
 /// What reaches the polling thread.
 #[derive(Debug)]
@@ -250,13 +145,15 @@ impl KafkaConsumer {
         ))
     }
 
-    /// Asks for something; a commit begins at once, the rest within 50 ms, sooner while records flow. Ignored once the thread has ended.
+    /// Asks for something; looked at within 50 ms, sooner while records flow. Nothing once the thread has ended.
     pub fn send(&self, command: Command) {
-        // A thread that has ended was told by ConsumerEvent::Closed or a closed channel.
-        match command {
-            Command::Commit(offsets) => drop(self.commits.send(committer::Request::Commit(offsets))),
-            other => drop(self.signals.send(Signal::Command(other))),
-        }
+        self.signals.send(Signal::Command(command)).ok(); // ended: told by ConsumerEvent::Closed or a closed channel
+    }
+
+    /// Commits next offsets. Answered by one [`ConsumerEvent::Committed`], which takes up to a minute while the
+    /// coordinator is away; a further commit waits for it, so have one out at a time.
+    pub fn commit(&self, offsets: Vec<(TopicPartition, i64)>) {
+        self.commits.send(committer::Request::Commit(offsets)).ok(); // as above
     }
 
     /// When the thread last went round its loop: at least every few seconds while it is well.

@@ -119,7 +119,7 @@ impl DeadLetters {
     /// one had not delivered then fails.
     pub fn produce(&self, letter: &Letter) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
         let mut current = lock(&self.current);
-        if let Some(why) = worn_out(&current) {
+        if let Some(why) = worn_out(&current, now()) {
             tracing::warn!(why, "dead-letter producer is made anew");
             match make(&self.settings) {
                 Ok(new) => retire(std::mem::replace(&mut *current, new)),
@@ -216,11 +216,10 @@ fn retire(old: Current) {
     }
 }
 
-fn worn_out(current: &Current) -> Option<String> {
+fn worn_out(current: &Current, now: Instant) -> Option<String> {
     if let Some((code, text)) = current.producer.client().fatal_error() {
         return Some(format!("fatal error {code:?}: {text}"));
     }
-    let now = now();
     let unknown = lock(&current.unknown_since);
     let long = unknown
         .iter()
@@ -330,5 +329,21 @@ mod tests {
             (Some("true"), Some("all"))
         );
         config.create_native_config().unwrap();
+    }
+
+    #[test]
+    fn a_topic_unknown_for_over_a_minute_wears_the_producer_out() {
+        let settings = ProducerSettings {
+            brokers: "127.0.0.1:1".into(),
+            client_id: "c".into(),
+            properties: BTreeMap::new(),
+        };
+        let current = make(&settings).unwrap();
+        let start = now();
+        assert_eq!(worn_out(&current, start + UNKNOWN_TOPIC_LIMIT * 2), None);
+        lock(&current.unknown_since).insert("t.dlq".into(), start);
+        assert_eq!(worn_out(&current, start + UNKNOWN_TOPIC_LIMIT), None);
+        let why = worn_out(&current, start + UNKNOWN_TOPIC_LIMIT + Duration::from_secs(1)).unwrap();
+        assert!(why.contains("t.dlq"), "{why}");
     }
 }

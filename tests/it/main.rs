@@ -1,6 +1,8 @@
 //! The one integration-test binary: a module a topic.
 
 mod brokers;
+mod consumer;
+mod dead_letter;
 mod generate;
 mod member;
 mod rebalance;

@@ -30,10 +30,18 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn join(settings: &ConsumerSettings) -> Self {
-        let take = |record| Incoming {
-            record: Arc::new(record),
-            changes: SmallVec::new(),
-            rejects: Vec::new(),
+        Self::join_with(settings, |_| {})
+    }
+
+    /// With something to be done on the polling thread for each record.
+    pub(crate) fn join_with(settings: &ConsumerSettings, mut look: impl FnMut(&Record) + Send + 'static) -> Self {
+        let take = move |record| {
+            look(&record);
+            Incoming {
+                record: Arc::new(record),
+                changes: SmallVec::new(),
+                rejects: Vec::new(),
+            }
         };
         let (consumer, events) = KafkaConsumer::start(settings, take).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -119,7 +127,7 @@ impl Member {
 
     /// Commits and waits for the result.
     pub(crate) fn commit(&mut self, offsets: Vec<(TopicPartition, i64)>) -> Result<(), Fault> {
-        self.send(Command::Commit(offsets));
+        self.consumer.commit(offsets);
         self.until("commit result", |_, event| match event {
             ConsumerEvent::Committed { result, .. } => Some(result),
             _ => None,

@@ -101,3 +101,73 @@ fn check_move(protocol: &[(&str, &str)]) {
     }
     first.leave();
 }
+
+#[test]
+fn a_member_that_does_not_poll_is_told_its_loss_and_the_next_owner_commits() {
+    let Some(broker) = brokers::real() else { return };
+    let (topic, group) = (unique("lost"), unique("group"));
+    brokers::create_topic(&broker.servers, &topic, 1, &[]);
+    brokers::produce(&broker.servers, &topic, 0, ["a".to_owned()]);
+    let limits = [
+        ("max.poll.interval.ms", "6000"),
+        ("session.timeout.ms", "6000"),
+        ("heartbeat.interval.ms", "500"),
+    ];
+    let settings = settings(broker, &topic, &group, &limits);
+
+    let (release, stuck) = std::sync::mpsc::channel::<()>();
+    let mut first = Member::join_with(&settings, move |_| drop(stuck.recv()));
+    first.until_owning(1);
+    let at = first.owned.keys().next().unwrap().clone();
+    let mut second = Member::join(&settings);
+    second.until_owning(1);
+    drop(release);
+
+    let lost = first.until("loss", |_, event| {
+        if let ConsumerEvent::Lost(lost) = event {
+            Some(lost)
+        } else {
+            None
+        }
+    });
+    assert_eq!(places(&lost), [at.clone()]);
+    assert_eq!(second.commit(vec![(at.clone(), 1)]), Ok(()));
+    second.leave();
+    first.leave();
+    assert_eq!(brokers::committed(&broker.servers, &group, &topic, 1), [Some(1)]);
+}
+
+#[test]
+fn a_member_that_withholds_revoked_partitions_for_too_long_is_fenced_under_the_consumer_protocol() {
+    let Some(broker) = brokers::real() else { return };
+    let (topic, group) = (unique("withheld"), unique("group"));
+    brokers::create_topic(&broker.servers, &topic, 2, &[]);
+    let settings = settings(
+        broker,
+        &topic,
+        &group,
+        &[("group.protocol", "consumer"), ("max.poll.interval.ms", "6000")],
+    );
+    let mut first = Member::join(&settings);
+    first.until_owning(2);
+    let mut second = Member::join(&settings);
+    let revoked = first.until_revoked();
+    second.until_owning(2);
+
+    // It is not told of it before it has answered the revoke; its commits are refused all the same.
+    let fault = first.commit(vec![(revoked[0].at.clone(), 1)]).unwrap_err();
+    assert_eq!(fault.code, "UnknownMemberId");
+    let kept = first.owned.values().next().unwrap().clone();
+    first.send(Command::Unassign(places(&revoked)));
+    let lost = first.until("loss", |_, event| {
+        if let ConsumerEvent::Lost(lost) = event {
+            Some(lost)
+        } else {
+            None
+        }
+    });
+    assert_eq!(lost, [kept]);
+    assert_eq!(brokers::committed(&broker.servers, &group, &topic, 2), [None, None]);
+    first.leave();
+    second.leave();
+}

@@ -2,26 +2,28 @@
 //! of commit points, or [`HOLD_BACK`], and keeps the order in which things happened.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::committer::{Committer, Request};
-use super::context::{Context, Notice, Sample};
+use super::context::{Context, Notice};
 use super::errors::ErrorGate;
-use super::partitions::{Noted, Partitions, list};
-use super::rebalance::{self, AssignError};
+use super::partitions::Partitions;
+use super::rebalance;
 use super::{
-    Batch, Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_BATCH_BYTES, MAX_BATCH_RECORDS,
-    MAX_OPEN_BATCHES, MissingOffset, Permit, Signal, TopicPartition, now, records,
+    Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_OPEN_BATCHES, MissingOffset, Signal,
+    TopicPartition, now,
 };
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::record::Record;
+
+mod callbacks;
+mod reading;
 
 /// Longest wait for a record; a command waits as long when nothing flows.
 const POLL_WAIT: Duration = Duration::from_millis(50);
@@ -142,120 +144,9 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         links.events.send(ConsumerEvent::Closed).ok(); // nobody listens any more
     }
 
-    // ---- reading ----
-
-    /// Fills one batch and hands it over.
-    fn read(&mut self) {
-        let mut wait = POLL_WAIT;
-        while self.open < MAX_OPEN_BATCHES
-            && self.batch.len() < MAX_BATCH_RECORDS
-            && self.batch_bytes < MAX_BATCH_BYTES
-            && self.poll(wait)
-        {
-            wait = Duration::ZERO;
-        }
-        if self.open < MAX_OPEN_BATCHES {
-            self.flush();
-        }
-    }
-
-    /// One poll; whether it gave a record.
-    fn poll(&mut self, wait: Duration) -> bool {
-        let polled = match self.consumer.poll(wait) {
-            None => Ok(None),
-            Some(Ok(message)) => {
-                let topic = self.partitions.topic(message.topic());
-                Ok(Some(records::copy(&message, topic)))
-            }
-            Some(Err(error)) => Err(error),
-        };
-        // Callbacks ran before the record was taken from the queue, and after those of the batch.
-        while let Ok(notice) = self.links.noticed.try_recv() {
-            self.flush();
-            self.on_notice(notice);
-        }
-        match polled {
-            Ok(Some(record)) => {
-                self.on_record(record);
-                return true;
-            }
-            Ok(None) => {}
-            Err(KafkaError::PartitionEOF(partition)) => self.partitions.note_end(partition),
-            Err(error) => self.on_error(&error),
-        }
-        false
-    }
-
-    fn on_record(&mut self, record: Record) {
-        let epoch = match self.partitions.note(&record.topic, record.partition, record.offset) {
-            Noted::Next(epoch) => epoch,
-            Noted::Repeated | Noted::Unassigned => return,
-            Noted::Restarted { old, new } => {
-                self.flush();
-                let epoch = new.epoch;
-                self.tell(ConsumerEvent::Lost(vec![old]));
-                self.tell(ConsumerEvent::Assigned(vec![new]));
-                epoch
-            }
-        };
-        self.batch_bytes += record.bytes();
-        self.batch.push((epoch, (self.take)(record)));
-    }
-
-    /// Hands the batch over, if there is one. Before a callback's event that is done even with no batch free: the order
-    /// counts more, and it is rare.
-    fn flush(&mut self) {
-        if self.batch.is_empty() {
-            return;
-        }
-        let records = std::mem::take(&mut self.batch);
-        self.batch_bytes = 0;
-        self.open += 1;
-        self.tell(ConsumerEvent::Records(Batch {
-            records,
-            permit: Permit(self.links.signals.clone()),
-        }));
-    }
-
-    /// No batch is free: wait a little without polling, then pause and poll for callbacks.
-    fn hold_back(&mut self) -> Next {
-        match self.reading {
-            Reading::Flows => self.reading = Reading::HeldBackSince(now()),
-            Reading::HeldBackSince(since) => {
-                let left = HOLD_BACK.saturating_sub(now().saturating_duration_since(since));
-                if left.is_zero() {
-                    self.pause(&self.partitions.not_held());
-                    self.partitions.disturb_all();
-                    self.reading = Reading::Paused;
-                } else {
-                    match self.links.inbox.recv_timeout(left) {
-                        Ok(signal) => return self.on_signal(signal),
-                        Err(RecvTimeoutError::Timeout) => {}
-                        Err(RecvTimeoutError::Disconnected) => return Next::Close,
-                    }
-                }
-            }
-            Reading::Paused => {
-                self.poll(POLL_WAIT);
-            }
-        }
-        Next::Turn
-    }
-
-    /// A batch is free again.
-    fn read_on(&mut self) {
-        if let Reading::Paused = std::mem::replace(&mut self.reading, Reading::Flows) {
-            self.partitions.disturb_all();
-            self.resume(&self.partitions.not_held());
-        }
-    }
-
-    // ---- what the loop wants ----
-
     fn on_signal(&mut self, signal: Signal) -> Next {
         match signal {
             Signal::Admitted => self.open = self.open.saturating_sub(1),
-            Signal::Command(Command::Commit(_)) => {} // goes to the committing thread
             Signal::Command(Command::Pause(which)) => {
                 let changed = self.partitions.hold(&which, true);
                 self.pause(&changed);
@@ -296,115 +187,6 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         self.revoked.retain(|at| !done.contains(at));
         if let Err(error) = rebalance::unassign(&self.consumer, &mut self.partitions, &done) {
             self.fail(&error, "revoked partitions cannot be given up");
-        }
-    }
-
-    // ---- what Kafka tells ----
-
-    fn on_notice(&mut self, notice: Notice) {
-        match notice {
-            Notice::Assign(assigned) => {
-                self.partitions.disturb_all();
-                self.assigned = Some(assigned);
-            }
-            Notice::Revoke { partitions, lost } => {
-                self.partitions.disturb_all();
-                self.on_revoke(&partitions, lost);
-            }
-            Notice::Statistics(samples) => self.on_statistics(&samples),
-        }
-    }
-
-    fn take_up(&mut self, assigned: TopicPartitionList) {
-        match rebalance::assign(&self.consumer, &mut self.partitions, &assigned, self.start_from) {
-            Ok(new) => {
-                if matches!(self.reading, Reading::Paused) {
-                    let new: Vec<TopicPartition> = new.iter().map(|one| one.at.clone()).collect();
-                    self.pause(&list(&new));
-                }
-                self.tell(ConsumerEvent::Assigned(new));
-            }
-            Err(AssignError::Retry(error)) => {
-                self.assigned = Some(assigned);
-                self.on_error(&error);
-                self.poll(POLL_WAIT); // callbacks first; nothing is delivered while an assignment waits
-            }
-            Err(AssignError::NoCommitPoint(at)) => {
-                let text = format!(
-                    "the group has no commit point for {at} and kafka.start_from is fail; \
-                     set a commit point, or kafka.start_from to earliest or latest"
-                );
-                self.tell_fault(
-                    Fault {
-                        code: "NoCommitPoint".to_owned(),
-                        text,
-                    },
-                    true,
-                );
-                self.assigned = Some(assigned);
-                self.poll(POLL_WAIT);
-            }
-            Err(AssignError::Refused(error)) => self.fail(&error, "assigned partitions cannot be taken up"),
-        }
-    }
-
-    fn on_revoke(&mut self, partitions: &TopicPartitionList, lost: bool) {
-        let mut which = Vec::new();
-        let mut told = Vec::new();
-        for one in partitions.elements() {
-            let topic = self.partitions.topic(one.topic());
-            told.extend(self.partitions.assignment(&topic, one.partition()));
-            which.push(TopicPartition {
-                topic,
-                partition: one.partition(),
-            });
-        }
-        if !lost && !told.is_empty() {
-            self.revoked.extend(which);
-            self.tell(ConsumerEvent::Revoked(told));
-            return;
-        }
-        self.revoked.retain(|at| !which.contains(at));
-        if let Err(error) = rebalance::unassign(&self.consumer, &mut self.partitions, &which) {
-            self.fail(&error, "lost partitions cannot be given up");
-        }
-        if !told.is_empty() {
-            self.tell(ConsumerEvent::Lost(told));
-        }
-    }
-
-    fn on_statistics(&mut self, samples: &[Sample]) {
-        let mut marks = Vec::new();
-        for Sample {
-            topic,
-            partition,
-            figures,
-        } in samples
-        {
-            let Some((topic, part)) = self.partitions.get_mut(topic, *partition) else {
-                continue;
-            };
-            let at = TopicPartition {
-                topic: Arc::clone(topic),
-                partition: *partition,
-            };
-            let position = part.position();
-            let ended = part.end.sample(figures.eof_offset, figures.fetchq_cnt == 0, position);
-            let epoch = part.epoch();
-            let mark = if self.reads_committed {
-                figures.ls_offset
-            } else {
-                figures.hi_offset
-            };
-            if mark >= 0 {
-                marks.push((at.clone(), mark));
-            }
-            if let Some(offset) = ended {
-                self.tell(ConsumerEvent::Ended { at, epoch, offset });
-            }
-        }
-        if !marks.is_empty() {
-            self.tell(ConsumerEvent::Watermarks(marks));
         }
     }
 

@@ -1,0 +1,123 @@
+//! What librdkafka's callbacks told: assignments, revokes, statistics. Runs after the poll that served them.
+
+use std::sync::Arc;
+
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::{POLL_WAIT, Poller, Reading};
+use crate::io::consumer::context::{Notice, Sample};
+use crate::io::consumer::partitions::list;
+use crate::io::consumer::rebalance::{self, AssignError};
+use crate::io::consumer::{ConsumerEvent, TopicPartition};
+use crate::io::fault::Fault;
+use crate::pipeline::intake::Incoming;
+use crate::pipeline::record::Record;
+
+impl<F: FnMut(Record) -> Incoming> Poller<F> {
+    pub(super) fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Assign(assigned) => {
+                self.partitions.disturb_all();
+                self.assigned = Some(assigned);
+            }
+            Notice::Revoke { partitions, lost } => {
+                self.partitions.disturb_all();
+                self.on_revoke(&partitions, lost);
+            }
+            Notice::Statistics(samples) => self.on_statistics(&samples),
+        }
+    }
+
+    pub(super) fn take_up(&mut self, assigned: TopicPartitionList) {
+        match rebalance::assign(&self.consumer, &mut self.partitions, &assigned, self.start_from) {
+            Ok(new) => {
+                if matches!(self.reading, Reading::Paused) {
+                    let new: Vec<TopicPartition> = new.iter().map(|one| one.at.clone()).collect();
+                    self.pause(&list(&new));
+                }
+                self.tell(ConsumerEvent::Assigned(new));
+            }
+            Err(AssignError::Retry(error)) => {
+                self.assigned = Some(assigned);
+                self.on_error(&error);
+                self.poll(POLL_WAIT); // callbacks first; nothing is delivered while an assignment waits
+            }
+            Err(AssignError::NoCommitPoint(at)) => {
+                let text = format!(
+                    "the group has no commit point for {at} and kafka.start_from is fail; \
+                     set a commit point, or kafka.start_from to earliest or latest"
+                );
+                self.tell_fault(
+                    Fault {
+                        code: "NoCommitPoint".to_owned(),
+                        text,
+                    },
+                    true,
+                );
+                self.assigned = Some(assigned);
+                self.poll(POLL_WAIT);
+            }
+            Err(AssignError::Refused(error)) => self.fail(&error, "assigned partitions cannot be taken up"),
+        }
+    }
+
+    pub(super) fn on_revoke(&mut self, partitions: &TopicPartitionList, lost: bool) {
+        let mut which = Vec::new();
+        let mut told = Vec::new();
+        for one in partitions.elements() {
+            let topic = self.partitions.topic(one.topic());
+            told.extend(self.partitions.assignment(&topic, one.partition()));
+            which.push(TopicPartition {
+                topic,
+                partition: one.partition(),
+            });
+        }
+        if !lost && !told.is_empty() {
+            self.revoked.extend(which);
+            self.tell(ConsumerEvent::Revoked(told));
+            return;
+        }
+        self.revoked.retain(|at| !which.contains(at));
+        if let Err(error) = rebalance::unassign(&self.consumer, &mut self.partitions, &which) {
+            self.fail(&error, "lost partitions cannot be given up");
+        }
+        if !told.is_empty() {
+            self.tell(ConsumerEvent::Lost(told));
+        }
+    }
+
+    pub(super) fn on_statistics(&mut self, samples: &[Sample]) {
+        let mut marks = Vec::new();
+        for Sample {
+            topic,
+            partition,
+            figures,
+        } in samples
+        {
+            let Some((topic, part)) = self.partitions.get_mut(topic, *partition) else {
+                continue;
+            };
+            let at = TopicPartition {
+                topic: Arc::clone(topic),
+                partition: *partition,
+            };
+            let position = part.position();
+            let ended = part.end.sample(figures.eof_offset, figures.fetchq_cnt == 0, position);
+            let epoch = part.epoch();
+            let mark = if self.reads_committed {
+                figures.ls_offset
+            } else {
+                figures.hi_offset
+            };
+            if mark >= 0 {
+                marks.push((at.clone(), mark));
+            }
+            if let Some(offset) = ended {
+                self.tell(ConsumerEvent::Ended { at, epoch, offset });
+            }
+        }
+        if !marks.is_empty() {
+            self.tell(ConsumerEvent::Watermarks(marks));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Records: from poll to batch, and holding back when no batch is free. Keeps what was polled before a callback before it.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+
+use super::{HOLD_BACK, Next, POLL_WAIT, Poller, Reading};
+use crate::io::consumer::partitions::Noted;
+use crate::io::consumer::{
+    Batch, ConsumerEvent, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_OPEN_BATCHES, Permit, now, records,
+};
+use crate::pipeline::intake::Incoming;
+use crate::pipeline::record::Record;
+
+impl<F: FnMut(Record) -> Incoming> Poller<F> {
+    /// Fills one batch and hands it over.
+    pub(super) fn read(&mut self) {
+        let mut wait = POLL_WAIT;
+        while self.open < MAX_OPEN_BATCHES
+            && self.batch.len() < MAX_BATCH_RECORDS
+            && self.batch_bytes < MAX_BATCH_BYTES
+            && self.poll(wait)
+        {
+            wait = Duration::ZERO;
+        }
+        if self.open < MAX_OPEN_BATCHES {
+            self.flush();
+        }
+    }
+
+    /// One poll; whether it gave a record.
+    pub(super) fn poll(&mut self, wait: Duration) -> bool {
+        let polled = match self.consumer.poll(wait) {
+            None => Ok(None),
+            Some(Ok(message)) => {
+                let topic = self.partitions.topic(message.topic());
+                Ok(Some(records::copy(&message, topic)))
+            }
+            Some(Err(error)) => Err(error),
+        };
+        // Callbacks ran before the record was taken from the queue, and after those of the batch.
+        while let Ok(notice) = self.links.noticed.try_recv() {
+            self.flush();
+            self.on_notice(notice);
+        }
+        match polled {
+            Ok(Some(record)) => {
+                self.on_record(record);
+                return true;
+            }
+            Ok(None) => {}
+            Err(KafkaError::PartitionEOF(partition)) => self.partitions.note_end(partition),
+            Err(error) => self.on_error(&error),
+        }
+        false
+    }
+
+    pub(super) fn on_record(&mut self, record: Record) {
+        let epoch = match self.partitions.note(&record.topic, record.partition, record.offset) {
+            Noted::Next(epoch) => epoch,
+            Noted::Repeated | Noted::Unassigned => return,
+            Noted::Restarted { old, new } => {
+                self.flush();
+                let epoch = new.epoch;
+                self.tell(ConsumerEvent::Lost(vec![old]));
+                self.tell(ConsumerEvent::Assigned(vec![new]));
+                epoch
+            }
+        };
+        self.batch_bytes += record.bytes();
+        self.batch.push((epoch, (self.take)(record)));
+    }
+
+    /// Hands the batch over, if there is one. Before a callback's event that is done even with no batch free: the order
+    /// counts more, and it is rare.
+    pub(super) fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let records = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        self.open += 1;
+        self.tell(ConsumerEvent::Records(Batch {
+            records,
+            permit: Permit(self.links.signals.clone()),
+        }));
+    }
+
+    /// No batch is free: wait a little without polling, then pause and poll for callbacks.
+    pub(super) fn hold_back(&mut self) -> Next {
+        match self.reading {
+            Reading::Flows => self.reading = Reading::HeldBackSince(now()),
+            Reading::HeldBackSince(since) => {
+                let left = HOLD_BACK.saturating_sub(now().saturating_duration_since(since));
+                if left.is_zero() {
+                    self.pause(&self.partitions.not_held());
+                    self.partitions.disturb_all();
+                    self.reading = Reading::Paused;
+                } else {
+                    match self.links.inbox.recv_timeout(left) {
+                        Ok(signal) => return self.on_signal(signal),
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => return Next::Close,
+                    }
+                }
+            }
+            Reading::Paused => {
+                self.poll(POLL_WAIT);
+            }
+        }
+        Next::Turn
+    }
+
+    /// A batch is free again.
+    pub(super) fn read_on(&mut self) {
+        if let Reading::Paused = std::mem::replace(&mut self.reading, Reading::Flows) {
+            self.partitions.disturb_all();
+            self.resume(&self.partitions.not_held());
+        }
+    }
+}
