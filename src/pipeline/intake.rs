@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::key::{EncodedKey, TaskId};
+use super::key::{EncodedKey, KeyEncoding, KeyError, TaskId};
 use super::record::Record;
+use super::route::Routes;
+use crate::formats::{self, Action, Change, DecodeOptions, Format, Outcome, Reason};
 
 /// A record with what has to be done for it. With neither changes nor rejects it is settled as skipped.
 #[derive(Debug)]
@@ -36,4 +39,134 @@ pub enum RejectStage {
     Decode,
     /// No task for it.
     Route,
+}
+
+/// What becomes of a change that cannot be used, where the user may choose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Unusable {
+    /// It is dead-lettered.
+    #[default]
+    DeadLetter,
+    /// It is skipped and counted.
+    Skip,
+}
+
+/// How records become work.
+#[derive(Clone, Debug, Default)]
+pub struct IntakeSettings {
+    /// How records are read, except in [`Self::topics`].
+    pub decode: DecodeOptions,
+    /// How the records of single topics are read.
+    pub topics: FxHashMap<Box<str>, DecodeOptions>,
+    /// A document of no known format.
+    pub unrecognised: Unusable,
+    /// A bucket and key without a route.
+    pub no_route: Unusable,
+    /// How keys are written for OMS.
+    pub key_encoding: KeyEncoding,
+}
+
+/// Decodes, routes and encodes. Cheap to clone apart from its settings; has no state.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    settings: IntakeSettings,
+    routes: Arc<Routes>,
+}
+
+impl Intake {
+    /// An intake for the routes.
+    #[must_use]
+    pub const fn new(settings: IntakeSettings, routes: Arc<Routes>) -> Self {
+        Self { settings, routes }
+    }
+
+    /// What has to be done for a record; each of its changes is counted once in the tally.
+    pub fn take(&self, record: Record, tally: &mut Tally) -> Incoming {
+        let options = self.settings.topics.get(&*record.topic).unwrap_or(&self.settings.decode);
+        let mut changes = SmallVec::new();
+        let mut rejects = Vec::new();
+        for change in formats::decode(&record, options) {
+            let mut outcome = change.outcome;
+            if outcome == Outcome::Sync {
+                match self.work(&change) {
+                    Ok(work) => changes.push(work),
+                    Err(reason) => outcome = Outcome::Reject(reason),
+                }
+            }
+            outcome = self.apply_policy(outcome);
+            tally.add(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
+            if let Outcome::Reject(reason) = outcome {
+                rejects.push(Reject::new(reason, change));
+            }
+        }
+        Incoming { record: Arc::new(record), changes, rejects }
+    }
+
+    fn work(&self, change: &Change<'_>) -> Result<(TaskId, EncodedKey), Reason> {
+        let key = change.key.as_deref().unwrap_or_default();
+        let task = self.routes.route(change.bucket.as_deref(), key, change.task.as_deref()).map_err(|e| e.reason())?;
+        Ok((task, EncodedKey::encode(key, self.settings.key_encoding)?))
+    }
+
+    fn apply_policy(&self, outcome: Outcome) -> Outcome {
+        let policy = match outcome {
+            Outcome::Reject(Reason::Unrecognised) => self.settings.unrecognised,
+            Outcome::Reject(Reason::NoRoute) => self.settings.no_route,
+            _ => return outcome,
+        };
+        match (policy, outcome) {
+            (Unusable::Skip, Outcome::Reject(reason)) => Outcome::Skip(reason),
+            _ => outcome,
+        }
+    }
+}
+
+impl From<KeyError> for Reason {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Empty => Self::EmptyKey,
+            KeyError::TooLong(_) => Self::KeyTooLong,
+        }
+    }
+}
+
+impl Reject {
+    fn new(reason: Reason, change: Change<'_>) -> Self {
+        let stage = match reason {
+            Reason::NoRoute | Reason::UnknownTask | Reason::InvalidTask => RejectStage::Route,
+            _ => RejectStage::Decode,
+        };
+        let key = change.key.filter(|_| stage == RejectStage::Route).map(|key| key.into_owned().into_boxed_str());
+        Self { stage, reason: reason.as_str(), key }
+    }
+}
+
+/// The labels of one count of `oms_sync_changes_total`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Counted {
+    /// The producer family, where one was recognised.
+    pub format: Option<Format>,
+    /// What was done.
+    pub action: Action,
+    /// Why; a sync has no reason.
+    pub reason: Option<Reason>,
+}
+
+/// Changes by format, action and reason since it was last drained. Bounded by the number of such combinations.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(SmallVec<[(Counted, u64); 4]>);
+
+impl Tally {
+    /// Counts one change.
+    pub fn add(&mut self, counted: Counted) {
+        match self.0.iter_mut().find(|(known, _)| *known == counted) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((counted, 1)),
+        }
+    }
+
+    /// Takes the counts out and leaves none.
+    pub fn drain(&mut self) -> impl Iterator<Item = (Counted, u64)> + '_ {
+        self.0.drain(..)
+    }
 }
