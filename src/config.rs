@@ -8,8 +8,8 @@ mod decode;
 mod document;
 mod effective;
 mod environment;
-mod kafka_properties;
 mod problem;
+mod properties;
 mod routes;
 mod schema;
 mod sdk_environment;
@@ -21,7 +21,6 @@ mod tree;
 mod units;
 mod unknown;
 mod validate;
-mod validate_oms;
 
 use std::path::{Path, PathBuf};
 
@@ -30,13 +29,13 @@ use schema::Node;
 
 pub use effective::{Effective, Setting};
 pub use environment::PREFIX;
-pub use kafka_properties::Properties;
 pub use problem::{Problem, Problems};
+pub use properties::Properties;
 pub use schema::schema;
 pub use secret::{REDACTED, Secret};
 pub use sections::{
-    Admin, DeadLetter, Events, FolderMarkers, Limits, Log, LogFormat, OffsetPolicy, ReadKeys, RecordFormat, Records, Retry,
-    Shutdown, TopicRecords, Unusable, WrittenKeys,
+    Admin, DeadLetter, Events, FolderMarkers, Limits, Log, LogFormat, OffsetPolicy, ReadKeys, RecordFormat, Records,
+    Retry, Shutdown, TopicRecords, Unusable, WrittenKeys,
 };
 pub use settings::{Config, Credentials, Kafka, Oms, Route};
 pub use table::markdown_table;
@@ -61,8 +60,12 @@ pub struct Loaded {
 /// Every problem of the configuration at once.
 pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Problems> {
     let env: Vec<(String, String)> = env.into_iter().collect();
-    let named = env.iter().find(|(name, path)| name == FILE_VARIABLE && !path.is_empty());
-    let file = file.map(Path::to_owned).or_else(|| named.map(|(_, path)| PathBuf::from(path)));
+    let named = env
+        .iter()
+        .find(|(name, path)| name == FILE_VARIABLE && !path.is_empty());
+    let file = file
+        .map(Path::to_owned)
+        .or_else(|| named.map(|(_, path)| PathBuf::from(path)));
     let schema = schema();
     let root = Node(&schema);
 
@@ -73,16 +76,23 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     unknown::remove(&mut tree.values, root, &mut findings);
     let mut document = decode::decode(&mut tree.values, root, &mut findings);
 
-    let warnings = validate_oms::region_warning(&document.oms).into_iter().collect();
-    if let Some(endpoint) = validate_oms::derived_endpoint(&document.oms) {
+    let warnings = validate::oms::region_warning(&document.oms).into_iter().collect();
+    if let Some(endpoint) = validate::oms::derived_endpoint(&document.oms) {
         document.oms.endpoint = Some(endpoint);
         tree.origins.insert("oms.endpoint".to_owned(), "oms.region".to_owned());
     }
     let effective = Effective::new(&serde_json::to_value(&document).unwrap_or_default(), &tree.origins);
     let config = validate::validate(document, &mut findings);
     match (config, findings.into_problems()) {
-        (Some(config), problems) if problems.is_empty() => Ok(Loaded { config, effective, warnings }),
-        (_, problems) => Err(Problems(problems)),
+        (Some(config), problems) if problems.is_empty() => Ok(Loaded {
+            config,
+            effective,
+            warnings,
+        }),
+        (_, mut problems) => {
+            problems.sort_by(|one, other| one.path.cmp(&other.path));
+            Err(Problems(problems))
+        }
     }
 }
 
@@ -90,5 +100,7 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
 #[must_use]
 pub fn process_environment() -> Vec<(String, String)> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect()
+    std::env::vars_os()
+        .map(|(name, value)| (lossy(name), lossy(value)))
+        .collect()
 }

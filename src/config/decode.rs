@@ -4,8 +4,8 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::document::Document;
-use super::kafka_properties;
 use super::problem::Findings;
+use super::properties;
 use super::schema::{Kind, Node};
 
 /// One step into the tree.
@@ -60,15 +60,11 @@ fn child<'a>(value: &'a Value, step: &Step) -> Option<&'a Value> {
 }
 
 fn display(steps: &[Step]) -> String {
-    let mut path = String::new();
-    for step in steps {
-        match step {
-            Step::Key(key) if path.is_empty() => path.push_str(key),
-            Step::Key(key) => path.extend([".", key]),
-            Step::Index(index) => path.push_str(&format!("[{index}]")),
-        }
-    }
-    path
+    let parts = steps.iter().map(|step| match step {
+        Step::Key(key) => format!(".{key}"),
+        Step::Index(index) => format!("[{index}]"),
+    });
+    parts.collect::<String>().trim_start_matches('.').to_owned()
 }
 
 /// Removes a value; an element of a list is emptied instead, so that the paths of the others stay.
@@ -85,7 +81,11 @@ fn take_out(values: &mut Value, root: Node, steps: &[Step]) {
         (Some(Value::Object(map)), Step::Key(key)) => drop(map.remove(key)),
         (Some(Value::Array(items)), Step::Index(index)) => {
             let structured = node_at(root, steps).is_some_and(|node| node.kind() == Kind::Structure);
-            items[*index] = if structured { Value::Object(serde_json::Map::new()) } else { String::new().into() };
+            items[*index] = if structured {
+                Value::Object(serde_json::Map::new())
+            } else {
+                String::new().into()
+            };
         }
         _ => *values = Value::Object(serde_json::Map::new()),
     }
@@ -106,23 +106,34 @@ fn explain(values: &Value, root: Node, steps: &[Step], failure: &str) -> (String
     };
     let advice = advice(node, found);
     let hidden = node.is_secret() || is_secret_property(steps);
-    if hidden { ("has the wrong type".to_owned(), advice.replace(&found.to_string(), "...")) } else { (failure.to_owned(), advice) }
+    if hidden {
+        (
+            "has the wrong type".to_owned(),
+            advice.replace(&found.to_string(), "..."),
+        )
+    } else {
+        (failure.to_owned(), advice)
+    }
 }
 
 fn is_secret_property(steps: &[Step]) -> bool {
-    matches!(steps, [.., Step::Key(parent), Step::Key(name)] if parent == "properties" && kafka_properties::is_secret(name))
+    matches!(steps, [.., Step::Key(parent), Step::Key(name)] if parent == "properties" && properties::is_secret(name))
 }
 
 fn advice(node: Node, found: &Value) -> String {
     let choices = node.choices();
-    let example = node.example().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let example = node
+        .example()
+        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     match (node.kind(), found) {
         (Kind::Text, _) if !choices.is_empty() => format!("write one of {}", choices.join(", ")),
         (Kind::Text, Value::Number(_)) if node.has_unit() => {
             format!("write it with its unit, for example {}", example.unwrap_or_default())
         }
         (Kind::Text, Value::Number(_) | Value::Bool(_)) => format!("put it in quotes: \"{found}\""),
-        (Kind::Text, Value::String(_)) => example.map_or("correct it".to_owned(), |it| format!("write for example {it}")),
+        (Kind::Text, Value::String(_)) => {
+            example.map_or("correct it".to_owned(), |it| format!("write for example {it}"))
+        }
         (Kind::Text, _) => "write one text".to_owned(),
         (Kind::Integer, _) => "write a whole number that is not negative".to_owned(),
         (Kind::Number, _) => "write a number".to_owned(),

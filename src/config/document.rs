@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::kafka_properties::Properties;
+use super::properties::Properties;
 use super::routes::Routes;
 use super::secret::Secret;
 use super::sections::{Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, Records, Retry, Shutdown, WrittenKeys};
@@ -118,7 +118,7 @@ impl Default for Oms {
             max_in_flight_per_task: 16,
             max_requests_per_second: None,
             key_encoding: WrittenKeys::Percent,
-            hold_probe_interval: Duration::from_secs(60),
+            hold_probe_interval: Duration::from_mins(1),
         }
     }
 }

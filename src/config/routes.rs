@@ -23,7 +23,7 @@ pub(crate) enum Routes {
 
 /// A bucket, or a part of it, and the task that gets its changes.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a route with task and bucket")]
 pub(crate) struct Route {
     /// Required. Id of the synchronization task.
     pub(crate) task: Option<String>,

@@ -88,7 +88,11 @@ impl<'a> Node<'a> {
 
     /// What every value of a map looks like.
     pub(crate) fn map_values(self) -> Option<Node<'a>> {
-        self.alternative().0.get("additionalProperties").filter(|value| value.is_object()).map(Node)
+        self.alternative()
+            .0
+            .get("additionalProperties")
+            .filter(|value| value.is_object())
+            .map(Node)
     }
 
     /// What every element of a list looks like.
@@ -121,7 +125,12 @@ impl<'a> Node<'a> {
 
 fn word_list(value: &Value) -> Vec<&str> {
     let several = value.get("enum").and_then(Value::as_array).into_iter().flatten();
-    value.get("const").into_iter().chain(several).filter_map(Value::as_str).collect()
+    value
+        .get("const")
+        .into_iter()
+        .chain(several)
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 fn has_type(value: &Value, name: &str) -> bool {
@@ -140,7 +149,7 @@ mod tests {
     fn places_have_the_kind_that_people_expect() {
         let schema = schema();
         let kind = |path: &str| {
-            let node = path.split('.').try_fold(Node(&schema), |node, name| node.key(name));
+            let node = path.split('.').try_fold(Node(&schema), Node::key);
             node.map(|node| (node.kind(), node.is_nullable()))
         };
         assert_eq!(kind("kafka.brokers"), Some((Kind::Text, true)));
@@ -158,7 +167,7 @@ mod tests {
     #[test]
     fn secrets_and_choices_are_marked() {
         let schema = schema();
-        let at = |path: &str| path.split('.').try_fold(Node(&schema), |node, name| node.key(name)).unwrap();
+        let at = |path: &str| path.split('.').try_fold(Node(&schema), Node::key).unwrap();
         assert!(at("oms.credentials.secret_key").is_secret());
         assert!(!at("oms.project_id").is_secret());
         assert_eq!(at("kafka.start_from").choices(), ["earliest", "latest", "fail"]);

@@ -134,7 +134,10 @@ pub struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { max_keys: 10, linger: Duration::from_millis(200) }
+        Self {
+            max_keys: 10,
+            linger: Duration::from_millis(200),
+        }
     }
 }
 
@@ -160,8 +163,8 @@ impl Default for Retry {
     fn default() -> Self {
         Self {
             initial: Duration::from_millis(500),
-            max: Duration::from_secs(60),
-            max_retry_after: Duration::from_secs(300),
+            max: Duration::from_mins(1),
+            max_retry_after: Duration::from_mins(5),
         }
     }
 }
@@ -235,7 +238,7 @@ impl Default for Shutdown {
         Self {
             drain_timeout: Duration::from_secs(25),
             revoke_timeout: Duration::from_secs(5),
-            stall_timeout: Duration::from_secs(300),
+            stall_timeout: Duration::from_mins(5),
         }
     }
 }
@@ -253,7 +256,10 @@ pub struct Admin {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9464)), unready_on_hold: false }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9464)),
+            unready_on_hold: false,
+        }
     }
 }
 
@@ -269,7 +275,10 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto }
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Auto,
+        }
     }
 }
 

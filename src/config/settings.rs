@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::pipeline::key::TaskId;
 
-use super::kafka_properties::Properties;
+use super::properties::Properties;
+use super::secret::Secret;
 use super::sections::{
     Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, ReadKeys, RecordFormat, Records, Retry, Shutdown, WrittenKeys,
 };
-use super::secret::Secret;
 
 /// A configuration that can be run with.
 #[derive(Clone, Debug)]
@@ -112,12 +112,19 @@ impl Config {
     #[must_use]
     pub fn reading_of(&self, topic: &str) -> (RecordFormat, ReadKeys) {
         let own = self.records.topics.get(topic).copied().unwrap_or_default();
-        (own.format.unwrap_or(self.records.format), own.key_encoding.unwrap_or(self.records.key_encoding))
+        (
+            own.format.unwrap_or(self.records.format),
+            own.key_encoding.unwrap_or(self.records.key_encoding),
+        )
     }
 
     /// The dead-letter topic of each source topic.
     #[must_use]
     pub fn dead_letter_topics(&self) -> BTreeMap<&str, String> {
-        self.kafka.topics.iter().map(|topic| (topic.as_str(), self.dead_letter.topic_of(topic))).collect()
+        self.kafka
+            .topics
+            .iter()
+            .map(|topic| (topic.as_str(), self.dead_letter.topic_of(topic)))
+            .collect()
     }
 }

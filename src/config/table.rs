@@ -15,7 +15,11 @@ pub fn markdown_table() -> String {
 
 fn rows(node: Node, path: &str, text: &mut String) {
     for (key, inner) in node.keys().into_iter().flatten() {
-        let place = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let place = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
         let below = |node: Node| node.keys().is_some();
         if below(inner) {
             rows(inner, &place, text);
@@ -32,6 +36,7 @@ fn rows(node: Node, path: &str, text: &mut String) {
 
 fn row(path: &str, node: Node) -> String {
     let default = match node.default() {
+        _ if node.description().starts_with("Required") => String::new(),
         None => String::new(),
         Some(Value::Null) => "`null`".to_owned(),
         Some(Value::String(text)) => format!("`{text}`"),
