@@ -106,14 +106,8 @@ fn explain(values: &Value, root: Node, steps: &[Step], failure: &str) -> (String
     };
     let advice = advice(node, found);
     let hidden = node.is_secret() || is_secret_property(steps);
-    if hidden {
-        (
-            "has the wrong type".to_owned(),
-            advice.replace(&found.to_string(), "..."),
-        )
-    } else {
-        (failure.to_owned(), advice)
-    }
+    let what = if hidden { "has the wrong type" } else { failure };
+    (what.to_owned(), advice)
 }
 
 fn is_secret_property(steps: &[Step]) -> bool {
@@ -130,7 +124,7 @@ fn advice(node: Node, found: &Value) -> String {
         (Kind::Text, Value::Number(_)) if node.has_unit() => {
             format!("write it with its unit, for example {}", example.unwrap_or_default())
         }
-        (Kind::Text, Value::Number(_) | Value::Bool(_)) => format!("put it in quotes: \"{found}\""),
+        (Kind::Text, Value::Number(_) | Value::Bool(_)) => "put it in quotes".to_owned(),
         (Kind::Text, Value::String(_)) => {
             example.map_or("correct it".to_owned(), |it| format!("write for example {it}"))
         }

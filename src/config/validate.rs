@@ -21,10 +21,7 @@ pub(super) fn validate(document: Document, findings: &mut Findings) -> Option<Co
     let routes = check_routes(document.routes, findings);
     let kafka = check_kafka(document.kafka, findings);
     let oms = oms::check(document.oms, findings);
-    if tracing_subscriber::EnvFilter::builder()
-        .parse(&document.log.level)
-        .is_err()
-    {
+    if !is_filter(&document.log.level) {
         findings.add(
             "log.level",
             "not a tracing filter",
@@ -44,6 +41,13 @@ pub(super) fn validate(document: Document, findings: &mut Findings) -> Option<Co
         admin: document.admin,
         log: document.log,
     })
+}
+
+/// A lone word would name a target, not a level: `verbose` would be taken and show nothing.
+fn is_filter(text: &str) -> bool {
+    let lone_word = text.chars().all(char::is_alphanumeric);
+    let known = !lone_word || text.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    known && tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
 }
 
 /// Whether a text is an id as OMS writes them. Source: the OMS API pages.

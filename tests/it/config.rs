@@ -1,8 +1,15 @@
 //! Configuration as a whole: layers, problems, secrets, schema, and the README's table. Reads no real environment.
 
-use std::path::{Path, PathBuf};
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test's own steps need must be there"
+)]
 
-use oms_sync_worker::config::{Loaded, Problems, load, markdown_table, schema};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use oms_sync_worker::config::{Loaded, Problems, Secret, load, markdown_table, schema};
 
 const MINIMAL: [(&str, &str); 6] = [
     ("OMS_SYNC__KAFKA__BROKERS", "kafka:9092"),
@@ -142,10 +149,10 @@ limits: {max_unsettled_bytes: 64}
         "kafka.topics: invalid type: string \"object-changes\", expected a sequence; write a list: [object-changes]",
         "limits.max_unsettled_bytes: invalid type: integer `64`, expected a string; write it with its unit, for example 24MiB",
         "log.format: unknown variant `xml`",
-        "oms.credentials.secret_key: has the wrong type; put it in quotes: \"...\"",
+        "oms.credentials.secret_key: has the wrong type; put it in quotes",
         "oms.endpoint: neither http nor https",
         "oms.max_in_flight: invalid type: string \"many\", expected u32; write a whole number",
-        "oms.project_id: invalid type: integer `1234`, expected a string; put it in quotes: \"1234\"",
+        "oms.project_id: invalid type: integer `1234`, expected a string; put it in quotes",
         "oms.request_timeout: out of range; write more than 0s",
         "retry.initial: \"soon\" is not a duration with a unit",
         "routes[0].task: not the id of a synchronization task",
@@ -204,7 +211,7 @@ oms: {region: cn-east-3, endpoint: 'https://file.example/base/', project_id: fro
         "an endpoint wins over a region"
     );
     let credentials = &config.oms.credentials;
-    let token = credentials.security_token.as_ref().map(|token| token.expose());
+    let token = credentials.security_token.as_ref().map(Secret::expose);
     assert_eq!(
         (credentials.access_key.expose(), credentials.secret_key.expose(), token),
         ("h-ak", "h-sk", Some("h-token"))
@@ -399,6 +406,41 @@ fn every_documented_default_is_the_default() {
             "{line} is not in\n{shown}"
         );
     }
+}
+
+#[test]
+fn the_command_prints_what_is_in_effect_or_ends_with_1() {
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oms-sync-worker"));
+        let output = command
+            .arg("config")
+            .env_clear()
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, shown, told) = run(&MINIMAL);
+    assert_eq!((code, told.as_str()), (Some(0), ""));
+    assert!(
+        shown.contains("kafka.topics = [\"a\",\"b\"]  # OMS_SYNC__KAFKA__TOPICS\n"),
+        "{shown}"
+    );
+    let (code, shown, told) = run(&MINIMAL[1..3]);
+    assert_eq!((code, shown.as_str()), (Some(1), ""));
+    assert!(
+        told.starts_with("4 configuration problems:\n  kafka.brokers: missing"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_level_that_is_no_level_is_refused() {
+    let level = |text| minimal_with(&[("OMS_SYNC__LOG__LEVEL", text)]);
+    assert!(level("info,oms_sync_worker=debug").is_ok() && level("WARN").is_ok());
+    check_told(level("verbose"), &["log.level: not a tracing filter"]);
+    check_told(level("info,x=loud"), &["log.level: not a tracing filter"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::config::problem::Findings;
 use crate::config::properties::{Properties, is_secret};
 
 /// Properties that the worker sets itself, and what to write instead.
-const OWNED: [(&str, &str); 17] = [
+const OWNED: [(&str, &str); 16] = [
     ("bootstrap.servers", "use kafka.brokers"),
     ("metadata.broker.list", "use kafka.brokers"),
     ("group.id", "use kafka.group_id"),
@@ -44,10 +44,9 @@ const OWNED: [(&str, &str); 17] = [
         "delivery.report.only.error",
         "the worker waits for every delivery report; leave it out",
     ),
-    ("enable.random.seed", "leave it out"),
     (
-        "consume.callback.max.messages",
-        "the worker does not use the callback; leave it out",
+        "statistics.interval.ms",
+        "the worker needs it for the lag; leave it out",
     ),
 ];
 
