@@ -11,9 +11,7 @@ mod tasks;
 use std::collections::HashMap;
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{
-    Encoder, Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
-};
+use prometheus::{Encoder, Error, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::pipeline::answer::HoldReason;
 use crate::pipeline::key::TaskId;
@@ -91,23 +89,7 @@ impl Metrics {
     pub fn new(routed: impl IntoIterator<Item = TaskId>) -> Result<Self, Error> {
         let r = &Registry::new();
         r.register(Box::new(ProcessCollector::for_self()))?;
-        let build_info = gauges(
-            r,
-            names::BUILD_INFO,
-            "1; the labels say what runs",
-            &["version", "revision", "librdkafka"],
-        )?;
-        let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
-        build_info
-            .with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION, librdkafka.as_str()])
-            .set(1);
-        let durations = histograms(
-            r,
-            names::SUBMISSION_DURATION,
-            "Seconds a submission took",
-            &["verdict"],
-            SUBMISSION_SECONDS,
-        )?;
+        show_build(r)?;
         let metrics = Self {
             event_keys: histogram(r, names::EVENT_KEYS, "Keys in an accepted event", EVENT_KEYS)?,
             record_to_accepted: histogram(
@@ -156,7 +138,7 @@ impl Metrics {
                 "1 while nothing but probes is sent for this reason",
                 &["reason", "task"],
             )?,
-            durations: resolve(&durations),
+            durations: durations(r)?,
             topics: TopicVecs::new(r)?,
             partitions: PartitionVecs::new(r)?,
             tasks: TaskVecs::new(r, routed)?,
@@ -276,6 +258,17 @@ impl Metrics {
     }
 }
 
-fn resolve(durations: &HistogramVec) -> [Histogram; 4] {
-    VerdictLabel::ALL.map(|verdict| durations.with_label_values(&[verdict.as_str()]))
+fn show_build(r: &Registry) -> Result<(), Error> {
+    let labels = ["version", "revision", "librdkafka"];
+    let build_info = gauges(r, names::BUILD_INFO, "1; the labels say what runs", &labels)?;
+    let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+    let runs = [env!("CARGO_PKG_VERSION"), REVISION, librdkafka.as_str()];
+    build_info.with_label_values(&runs).set(1);
+    Ok(())
+}
+
+fn durations(r: &Registry) -> Result<[Histogram; 4], Error> {
+    let name = names::SUBMISSION_DURATION;
+    let durations = histograms(r, name, "Seconds a submission took", &["verdict"], SUBMISSION_SECONDS)?;
+    Ok(VerdictLabel::ALL.map(|verdict| durations.with_label_values(&[verdict.as_str()])))
 }
