@@ -26,6 +26,12 @@ pub struct Cli {
 /// The commands, in the order of `--help`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve as OMS would: signature, limits, tasks, throttling and faults, with a ledger of every accepted key
+    Simulate(commands::simulate::SimulateArgs),
+    /// Write object-change records to a topic and print what was written as JSON
+    Generate(commands::generate::GenerateArgs),
+    /// Show what the worker would do with a record's value: one JSON line an object change
+    Decode(commands::decode::DecodeArgs),
     /// Print the effective configuration, secrets redacted, each value with where it came from
     #[command(after_help = "Example: oms-sync-worker config --config worker.yaml")]
     Config(commands::config::ConfigArgs),
@@ -87,11 +93,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             return exit;
         }
     };
-    let result = match cli.command {
+    perform(cli.command).unwrap_or_else(|failure| tell(&failure))
+}
+
+fn perform(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Simulate(args) => block_on(commands::simulate::run(args)).map(|()| Exit::Done),
+        Command::Generate(args) => block_on(commands::generate::run(args)).map(|()| Exit::Done),
+        Command::Decode(args) => commands::decode::run(&args).map(|()| Exit::Done),
         Command::Config(args) => commands::config::run(&args),
         Command::Health(args) => commands::health::run(&args),
-    };
-    result.unwrap_or_else(|failure| tell(&failure))
+    }
+}
+
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
 }
 
 fn tell(failure: &anyhow::Error) -> Exit {

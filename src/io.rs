@@ -3,4 +3,5 @@
 pub mod admin;
 pub mod consumer;
 pub mod dead_letter;
+pub mod fault;
 pub mod signal;

@@ -2,5 +2,7 @@
 
 pub mod client;
 pub mod credentials;
+mod error_body;
+mod failure;
 pub mod sign;
 pub mod verdict;

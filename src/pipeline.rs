@@ -1,9 +1,280 @@
 //! The pure core: every decision of the worker, as `step(now, input) -> effects`.
 //!
-//! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus.
+//! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
+//! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`], [`hold`]), `settle`
+//! ([`answer`], [`failure`], [`letters`]), [`commits`]; beside it `rebalance` and [`drain`].
+//!
+//! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
+//! record, answer or tick costs more than O(log n) of what waits; a rebalance may walk all of it once.
 
+mod admit;
 pub mod answer;
+pub mod budget;
+pub mod commits;
+mod dispatch;
+pub mod drain;
+pub mod entry;
+pub mod event;
+pub mod failure;
+pub mod hold;
 pub mod intake;
 pub mod key;
+pub mod ledger;
+pub mod letters;
+pub mod pace;
+pub mod partition;
+pub mod pending;
+pub mod pressure;
+mod rebalance;
 pub mod record;
+pub mod report;
+pub mod retry;
 pub mod route;
+pub mod settings;
+mod settle;
+pub mod task;
+pub mod time;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use answer::{Answer, HoldReason};
+use budget::Budget;
+use commits::Commits;
+use dispatch::Flight;
+use drain::Drain;
+use entry::Entries;
+use hold::{CredentialTrust, Hold};
+use intake::Incoming;
+use key::TaskId;
+use letters::{DeadLetter, LetterId, Letters};
+use pace::Pace;
+use partition::{PartitionName, Partitions};
+use rebalance::Revoke;
+use report::SettledCounts;
+use settings::Settings;
+use task::{Block, Tasks};
+use time::Time;
+
+/// Names a submission until its answer comes.
+pub type SubmissionId = usize;
+
+/// A partition that was assigned.
+#[derive(Clone, Debug)]
+pub struct Assigned {
+    /// Which.
+    pub name: PartitionName,
+    /// Unique for each assignment of it.
+    pub epoch: u64,
+    /// The group's commit point, where it is known.
+    pub committed: Option<i64>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// Partitions were assigned.
+    Assigned(Vec<Assigned>),
+    /// Partitions are to be given back; the consumer keeps them until [`Effect::Unassign`].
+    Revoked(Vec<PartitionName>),
+    /// Partitions are gone already.
+    Lost(Vec<PartitionName>),
+    /// Records were read, each with the epoch of its partition's assignment.
+    Records(Vec<(u64, Incoming)>),
+    /// There is nothing to read below that offset in an assignment of a partition.
+    Ended(PartitionName, u64, i64),
+    /// A submission was answered.
+    Answered(SubmissionId, Answer),
+    /// A dead letter was acknowledged, or could not be written.
+    LetterDone(LetterId, bool),
+    /// The commit that was asked for has its result.
+    Committed(Result<(), CommitError>),
+    /// Time went by.
+    Tick,
+    /// The worker is to end: settle what is under way and say when that is done.
+    Drain,
+}
+
+/// Why a commit did not succeed. Both are normal: it is tried again, or the partitions have a new owner.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CommitError {
+    /// The broker could not be reached or refused.
+    Failed,
+    /// The group has moved on: rebalance in progress, illegal generation, unknown member.
+    Fenced,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send an event.
+    Submit {
+        /// Names it in [`Input::Answered`].
+        id: SubmissionId,
+        /// To which task.
+        task: TaskId,
+        /// The JSON body.
+        body: Bytes,
+        /// Keys in it.
+        keys: usize,
+    },
+    /// Write a dead letter.
+    DeadLetter(LetterId, Arc<DeadLetter>),
+    /// Commit these next offsets.
+    Commit(Vec<(PartitionName, i64)>),
+    /// Stop delivering a partition.
+    Pause(PartitionName),
+    /// Deliver it again.
+    Resume(PartitionName),
+    /// Give revoked partitions back now.
+    Unassign(Vec<PartitionName>),
+    /// The drain is over. `unanswered` requests and dead letters were still out when its time was up.
+    Drained {
+        /// Requests and dead letters without an answer.
+        unanswered: usize,
+    },
+    /// Something that people want to read in the log.
+    Notice(Notice),
+}
+
+/// A change of state worth a line in the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// The whole worker holds.
+    HoldBegan(HoldReason, Box<str>),
+    /// It goes on.
+    HoldEnded(HoldReason),
+    /// One task holds.
+    TaskBlocked(TaskId, Block, Box<str>),
+    /// It goes on.
+    TaskUnblocked(TaskId, Block),
+    /// Revoked partitions are given back, with that many records of them unsettled.
+    GivenBack(usize),
+}
+
+/// Everything that one step asks for. Made once and emptied by the caller.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To be done, in order.
+    pub actions: Vec<Effect>,
+    /// Kafka timestamps (milliseconds since the Unix epoch) of records whose keys were just accepted, one a key.
+    pub accepted_timestamps_ms: Vec<i64>,
+}
+
+/// What was read, in order.
+#[derive(Debug)]
+enum Read {
+    /// A record, with the epoch of its partition's assignment.
+    Record(u64, Incoming),
+    /// All below that offset of a partition.
+    End(PartitionName, u64, i64),
+}
+
+/// All state of the worker that is not a connection.
+#[derive(Debug)]
+pub struct Pipeline {
+    settings: Settings,
+    random: fastrand::Rng,
+    /// Read, but the budget does not allow it in yet.
+    intake: VecDeque<Read>,
+    budget: Budget,
+    partitions: Partitions,
+    /// Whether a partition may have become too full, or empty enough.
+    pauses_changed: bool,
+    entries: Entries,
+    tasks: Tasks,
+    flight: Flight,
+    pace: Pace,
+    trust: CredentialTrust,
+    hold: Option<Hold<HoldReason>>,
+    /// When the whole client may send again, where tasks wait for that.
+    gate: Option<Time>,
+    letters: Letters,
+    commits: Commits,
+    revoke: Option<Revoke>,
+    drain: Option<Drain>,
+    settled: SettledCounts,
+    serials: u64,
+}
+
+impl Pipeline {
+    /// A pipeline without partitions.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            random: fastrand::Rng::with_seed(settings.seed),
+            intake: VecDeque::new(),
+            budget: Budget::new(settings.max_unsettled_changes, settings.max_unsettled_bytes),
+            partitions: Partitions::default(),
+            pauses_changed: false,
+            entries: Entries::default(),
+            tasks: Tasks::default(),
+            flight: Flight::default(),
+            pace: Pace::new(settings.max_requests_per_second),
+            trust: CredentialTrust::default(),
+            hold: None,
+            gate: None,
+            letters: Letters::default(),
+            commits: Commits::default(),
+            revoke: None,
+            drain: None,
+            settled: SettledCounts::default(),
+            serials: 0,
+            settings,
+        }
+    }
+
+    /// Takes in what happened at `now` and adds what is to be done to `out`.
+    pub fn step(&mut self, now: Time, input: Input, out: &mut Effects) {
+        match input {
+            Input::Assigned(partitions) => self.assigned(partitions),
+            Input::Revoked(names) => self.revoked(&names, now),
+            Input::Lost(names) => self.lost(&names),
+            Input::Records(records) => self.intake.extend(records.into_iter().map(|(epoch, r)| Read::Record(epoch, r))),
+            Input::Ended(name, epoch, offset) => self.intake.push_back(Read::End(name, epoch, offset)),
+            Input::Answered(id, answer) => self.answered(id, &answer, now, out),
+            Input::LetterDone(id, written) => self.letter_done(id, written, now),
+            Input::Committed(result) => self.committed(result),
+            Input::Tick => {}
+            Input::Drain => self.begin_drain(now),
+        }
+        self.admit_all(now);
+        self.dispatch(now, out);
+        self.write_letters(now, out);
+        self.apply_pauses(out);
+        self.commit_if_due(now, out);
+        self.advance_revoke(now, out);
+        self.advance_drain(now, out);
+    }
+
+    /// When the next [`Input::Tick`] has something to do; `None` if only another input can change anything.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<Time> {
+        let gate = self.gate.filter(|_| self.tasks.any_queued());
+        let times = [
+            gate,
+            self.tasks.next_due(),
+            self.letters.next_due(),
+            self.commits.next_due(),
+            self.revoke.as_ref().map(Revoke::next_due),
+            self.drain.as_ref().and_then(Drain::next_due),
+        ];
+        times.into_iter().flatten().min()
+    }
+
+    /// Whether records wait for the budget. As long as they do, no more should be read.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.intake.is_empty()
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serials += 1;
+        self.serials
+    }
+}

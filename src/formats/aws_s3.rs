@@ -13,14 +13,22 @@ use super::{KeyText, Outcome, Reason};
 const LOOK_ALIKES: [&str; 4] = ["minio:s3", "ceph:s3", "noobaa:s3", "ctyun:s3"];
 
 pub(super) fn claims(document: &Document<'_>, _: &Collector<'_, '_>, _: bool) -> bool {
-    let Some(records) = &document.records.0 else { return is_test_event(document) };
-    records.items.first().is_none_or(|Object(entry)| entry.as_ref().is_some_and(is_s3))
+    let Some(records) = &document.records.0 else {
+        return is_test_event(document);
+    };
+    records
+        .items
+        .first()
+        .is_none_or(|Object(entry)| entry.as_ref().is_some_and(is_s3))
 }
 
 pub(super) fn decode<'a>(document: Document<'a>, collector: &mut Collector<'_, 'a>) {
     let Some(records) = document.records.0 else {
-        let found =
-            Found { bucket: document.test_bucket.0, event_name: document.test_event.0, ..Found::default() };
+        let found = Found {
+            bucket: document.test_bucket.0,
+            event_name: document.test_event.0,
+            ..Found::default()
+        };
         return collector.push(found, Outcome::Skip(Reason::TestEvent));
     };
     if records.truncated {
@@ -79,8 +87,13 @@ fn unwanted(event_name: &str) -> Option<Reason> {
         ("ObjectCreated", "Put" | "Post" | "Copy" | "CompleteMultipartUpload") => None,
         ("ObjectRemoved" | "LifecycleExpiration", _) => Some(Reason::Deleted),
         (
-            "ObjectTagging" | "ObjectAcl" | "ObjectRestore" | "LifecycleTransition" | "IntelligentTiering"
-            | "Replication" | "ReducedRedundancyLostObject",
+            "ObjectTagging"
+            | "ObjectAcl"
+            | "ObjectRestore"
+            | "LifecycleTransition"
+            | "IntelligentTiering"
+            | "Replication"
+            | "ReducedRedundancyLostObject",
             _,
         ) => Some(Reason::MetadataOnly),
         ("TestEvent", _) => Some(Reason::TestEvent),
@@ -98,7 +111,13 @@ mod tests {
             assert_eq!(unwanted(&format!("ObjectCreated:{name}")), None);
             assert_eq!(unwanted(&format!("s3:ObjectCreated:{name}")), None);
         }
-        for name in ["ObjectCreated:Teleport", "ObjectCreated", "ObjectCreated:*", "s3:s3:ObjectCreated:Put", ""] {
+        for name in [
+            "ObjectCreated:Teleport",
+            "ObjectCreated",
+            "ObjectCreated:*",
+            "s3:s3:ObjectCreated:Put",
+            "",
+        ] {
             assert_eq!(unwanted(name), Some(Reason::UnknownEvent), "{name}");
         }
     }

@@ -1,1 +1,292 @@
-//! consumer
+//! The Kafka consumer: one plain thread that polls, and one ordered channel to the loop.
+//!
+//! Everything that happens (assignments, records, commit results, errors) goes through that one channel in the order
+//! in which librdkafka told it. The loop answers with [`Command`]s. Nothing here decides what to commit, when to
+//! commit, or when a revoked partition may go; it never reads ahead of [`MAX_OPEN_BATCHES`].
+//!
+//! The rebalance scheme: a revoke is only recorded ([`ConsumerEvent::Revoked`]); the loop drains, commits, waits for
+//! the result and sends [`Command::Unassign`]. Until then librdkafka keeps *every* partition of this member from
+//! delivering, not just the revoked ones. A lost assignment is given up at once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use committer::Committer;
+
+use crate::io::fault::Fault;
+use crate::pipeline::intake::Incoming;
+use crate::pipeline::record::Record;
+
+mod committer;
+mod context;
+mod ends;
+mod errors;
+mod partitions;
+mod poller;
+mod rebalance;
+mod records;
+mod settings;
+
+pub use settings::{ConsumerSettings, MissingOffset};
+
+/// Most records in a batch.
+pub const MAX_BATCH_RECORDS: usize = 512;
+/// A batch ends once its records' own bytes have reached this.
+pub const MAX_BATCH_BYTES: usize = 256 * 1024;
+/// Most batches that the loop may hold without having admitted them (dropped their [`Permit`]).
+pub const MAX_OPEN_BATCHES: usize = 4;
+
+/// A partition of a topic. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TopicPartition {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition, at least 0.
+    pub partition: i32,
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// A partition as it was assigned to this member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Assignment {
+    /// Which.
+    pub at: TopicPartition,
+    /// Told apart from every other assignment of this process: what belongs to another epoch is dead.
+    pub epoch: u64,
+    /// The group's commit point when it was assigned; `None` where it has none yet.
+    pub committed: Option<i64>,
+}
+
+/// Records in the order in which they were polled, each with the epoch of its partition's assignment.
+#[derive(Debug)]
+pub struct Batch {
+    /// At most [`MAX_BATCH_RECORDS`].
+    pub records: Vec<(u64, Incoming)>,
+    /// To be dropped when the records were admitted, so that the next ones are read.
+    pub permit: Permit,
+}
+
+/// The right to have one batch open. Dropping it lets the thread read on.
+#[derive(Debug)]
+pub struct Permit(mpsc::Sender<Signal>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.send(Signal::Admitted).ok(); // no receiver: the thread has ended and reads nothing more
+    }
+}
+
+/// What happened, in order.
+#[derive(Debug)]
+pub enum ConsumerEvent {
+    /// Partitions were assigned and are being read. May be empty: the member is in the group all the same.
+    Assigned(Vec<Assignment>),
+    /// These must be given up: drain, commit, wait for the result, then send [`Command::Unassign`] with this list.
+    /// No record of theirs follows.
+    Revoked(Vec<Assignment>),
+    /// These are gone already: forget them, commit nothing of them.
+    Lost(Vec<Assignment>),
+    /// Records to admit.
+    Records(Batch),
+    /// A commit came to its end.
+    Committed {
+        /// Whether the brokers took all of it. After an error they may have taken a part.
+        result: Result<(), Fault>,
+        /// What was asked for: next offsets.
+        offsets: Vec<(TopicPartition, i64)>,
+    },
+    /// Nothing below `offset` is left to deliver, transactions' control records included: with nothing unsettled it
+    /// is the partition's commit point. Told only where it is above what the records themselves tell.
+    Ended {
+        /// Which partition.
+        at: TopicPartition,
+        /// The assignment that it belongs to.
+        epoch: u64,
+        /// Next offset that can ever be delivered.
+        offset: i64,
+    },
+    /// The brokers' ends of the assigned partitions (the last stable offset with `read_committed`), for the lag.
+    Watermarks(Vec<(TopicPartition, i64)>),
+    /// Something is wrong. Unless `fatal`, the client goes on trying by itself.
+    Error {
+        /// What.
+        fault: Fault,
+        /// How many like it there were since the last one was told; they are told once a second and code.
+        count: u64,
+        /// This consumer will deliver nothing more (or never that partition): end the process.
+        fatal: bool,
+    },
+    /// The thread has left the group and ends.
+    Closed,
+}
+
+/// What the loop asks for. Partitions that are not assigned (any more) are passed over.
+#[derive(Debug)]
+pub enum Command {
+    /// Commit next offsets. Answered by one [`ConsumerEvent::Committed`], which takes up to a minute while the
+    /// coordinator is away; a further commit waits for it, so have one out at a time.
+    Commit(Vec<(TopicPartition, i64)>),
+    /// Deliver nothing of these until resumed. Throws prefetched records away: a coarse tool.
+    Pause(Vec<TopicPartition>),
+    /// Undo [`Command::Pause`].
+    Resume(Vec<TopicPartition>),
+    /// The revoke of exactly these is done.
+    Unassign(Vec<TopicPartition>),
+    /// Leave the group and end the thread. What is revoked by it is given up without an event.
+    Close,
+}
+
+/// What reaches the polling thread.
+#[derive(Debug)]
+enum Signal {
+    Command(Command),
+    Admitted,
+}
+
+/// The handle of a running consumer thread. Dropping it closes the consumer without waiting for it.
+#[derive(Debug)]
+pub struct KafkaConsumer {
+    signals: mpsc::Sender<Signal>,
+    commits: mpsc::Sender<committer::Request>,
+    turns: Arc<Heartbeat>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// When the thread last went round its loop.
+#[derive(Debug)]
+struct Heartbeat {
+    started: Instant,
+    last_turn_ms: AtomicU64,
+}
+
+impl Heartbeat {
+    fn beat(&self, now: Instant) {
+        let ms = now.saturating_duration_since(self.started).as_millis();
+        self.last_turn_ms
+            .store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn last_turn(&self) -> Instant {
+        self.started + Duration::from_millis(self.last_turn_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// The consumer could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A property that librdkafka refuses, or properties that do not go together.
+    #[error("Kafka client refused its configuration: {0}; check kafka.properties")]
+    Config(#[source] KafkaError),
+    /// The topics cannot be subscribed to.
+    #[error("cannot subscribe to the topics: {0}; check kafka.topics")]
+    Subscribe(#[source] KafkaError),
+    /// The operating system gave no thread.
+    #[error("cannot start the consumer thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+impl KafkaConsumer {
+    /// Creates the client, subscribes and starts polling. Does not wait for a broker.
+    ///
+    /// `take` is called on the polling thread for each record.
+    pub fn start<F>(
+        settings: &ConsumerSettings,
+        take: F,
+    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError>
+    where
+        F: FnMut(Record) -> Incoming + Send + 'static,
+    {
+        let (events, receiver) = unbounded_channel();
+        let (signals, inbox) = mpsc::channel();
+        let (callbacks, noticed) = mpsc::channel();
+        let context = context::Context::new(callbacks);
+        let consumer: BaseConsumer<_> = settings
+            .client_config()
+            .create_with_context(context)
+            .map_err(StartError::Config)?;
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(StartError::Subscribe)?;
+        let consumer = Arc::new(consumer);
+        let committer = Committer::start(Arc::clone(&consumer), events.clone()).map_err(StartError::Thread)?;
+        let commits = committer.requests.clone();
+        let turns = Arc::new(Heartbeat {
+            started: now(),
+            last_turn_ms: AtomicU64::new(0),
+        });
+        let links = poller::Links {
+            inbox,
+            signals: signals.clone(),
+            noticed,
+            events,
+            committer,
+            turns: Arc::clone(&turns),
+        };
+        let poller = poller::Poller::new(consumer, links, settings, take);
+        let thread = std::thread::Builder::new()
+            .name("kafka-poll".to_owned())
+            .spawn(move || poller.run())
+            .map_err(StartError::Thread)?;
+        Ok((
+            Self {
+                signals,
+                commits,
+                turns,
+                thread: Some(thread),
+            },
+            receiver,
+        ))
+    }
+
+    /// Asks for something; a commit begins at once, the rest within 50 ms, sooner while records flow. Ignored once the thread has ended.
+    pub fn send(&self, command: Command) {
+        // A thread that has ended was told by ConsumerEvent::Closed or a closed channel.
+        match command {
+            Command::Commit(offsets) => drop(self.commits.send(committer::Request::Commit(offsets))),
+            other => drop(self.signals.send(Signal::Command(other))),
+        }
+    }
+
+    /// When the thread last went round its loop: at least every few seconds while it is well.
+    #[must_use]
+    pub fn last_turn(&self) -> Instant {
+        self.turns.last_turn()
+    }
+
+    /// Waits until the thread has ended. May take as long as leaving the group does: send [`Command::Close`] before,
+    /// and wait for [`ConsumerEvent::Closed`] with a bound.
+    pub fn join(mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok(); // a panic of it was printed by the panic hook
+        }
+    }
+}
+
+impl Drop for KafkaConsumer {
+    fn drop(&mut self) {
+        self.send(Command::Close);
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a shell: it stamps its own turns and backs off by the clock"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Where events go.
+type Events = UnboundedSender<ConsumerEvent>;

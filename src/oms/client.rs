@@ -1,1 +1,352 @@
-//! client
+//! The HTTP client: one call, one attempt, one answer. It never re-sends and never follows a redirect; what comes
+//! next is decided elsewhere.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Client, Method, Response, Url};
+
+use super::credentials::Credentials;
+use super::failure;
+use super::sign::{SignError, Signer, date_text};
+use super::verdict::{Reply, VerdictCodes, classify};
+use crate::pipeline::answer::Answer;
+use crate::pipeline::key::TaskId;
+
+/// How much of an answer's body is read, in bytes; the connection of a longer one is closed.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// An idle connection is closed before a gateway or a load balancer would close it under a request.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+const USER_AGENT: &str = concat!("oms-sync-worker/", env!("CARGO_PKG_VERSION"));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
+const SDK_DATE: HeaderName = HeaderName::from_static("x-sdk-date");
+const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-security-token");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the client needs to know.
+#[derive(Clone, Debug)]
+pub struct OmsSettings {
+    /// `http` or `https` URL of OMS, without `/v2`; a `/` at its end is dropped.
+    pub endpoint: String,
+    /// Project that the tasks belong to.
+    pub project_id: String,
+    /// What requests are signed with.
+    pub credentials: Credentials,
+    /// Bound of making a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// Bound of a whole attempt, from connecting to the last byte of the answer.
+    pub request_timeout: Duration,
+    /// Trust anchors besides the system's, as PEM text.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Requests at once; as many idle connections are kept.
+    pub max_in_flight: usize,
+    /// What error codes mean.
+    pub codes: VerdictCodes,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum OmsClientError {
+    /// The endpoint is not a URL with a host.
+    #[error("oms.endpoint {0:?} is not a URL such as https://oms.cn-north-4.myhuaweicloud.com: {1}")]
+    Endpoint(String, String),
+    /// The project id cannot go into a header.
+    #[error("oms.project_id holds a character that cannot go into a header: write it as the console shows it")]
+    ProjectId,
+    /// The security token cannot go into a header.
+    #[error("the security token holds a character that cannot go into a header: copy it again")]
+    SecurityToken,
+    /// The extra trust anchors are not PEM certificates.
+    #[error("oms.ca_file holds no certificate that can be read: it takes PEM text, one or more certificates ({0})")]
+    CaFile(String),
+    /// The requests cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The HTTP library refused the settings, or the system's trust anchors cannot be loaded.
+    #[error("cannot set up the HTTP client: {0}")]
+    Http(String),
+}
+
+/// Submits events to OMS. Cheap to share by reference; connections are pooled inside.
+pub struct OmsClient {
+    http: Client,
+    signer: Signer,
+    /// Endpoint without a `/` at its end.
+    base: String,
+    /// Path of the project's tasks: that of the endpoint, then `/v2/{project_id}/sync-tasks`.
+    tasks_path: String,
+    credentials: Credentials,
+    codes: VerdictCodes,
+    /// `x-sdk-date` of the second it was written for.
+    date: Mutex<(u64, HeaderValue)>,
+}
+
+impl OmsClient {
+    /// Builds the client; connects to nothing.
+    pub fn new(settings: OmsSettings) -> Result<Self, OmsClientError> {
+        let url = endpoint_url(&settings.endpoint)?;
+        let host = host_of(&url);
+        let base = url.as_str().trim_end_matches('/');
+        let path = url.path().trim_end_matches('/');
+        Ok(Self {
+            http: http_client(&settings, &url)?,
+            signer: Signer::new(&settings.credentials, &host, &settings.project_id)?,
+            tasks_path: format!("{path}/v2/{}/sync-tasks", settings.project_id),
+            base: base[..base.len() - path.len()].to_owned(),
+            credentials: settings.credentials,
+            codes: settings.codes,
+            date: Mutex::new((u64::MAX, HeaderValue::from_static(""))),
+        })
+    }
+
+    /// One attempt to submit an event. `body` is sent as it is: `{"object_keys":["..."]}`, keys encoded. Signed anew
+    /// each time. A failure of the transport is an answer too.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a shell: the signature and Retry-After dates need the time"
+    )]
+    pub async fn submit(&self, task: &TaskId, body: Bytes) -> Answer {
+        let path = format!("{}/{}/events", self.tasks_path, task.as_str());
+        match self.send(Method::POST, &path, "", body, SystemTime::now()).await {
+            Ok(reply) => self.classify(&reply, SystemTime::now()),
+            Err(error) => failure::answer(error),
+        }
+    }
+
+    fn classify(&self, reply: &RawReply, now: SystemTime) -> Answer {
+        let header = |name: &HeaderName| reply.headers.get(name).and_then(|value| value.to_str().ok());
+        let parts = Reply {
+            status: reply.status,
+            retry_after: header(&RETRY_AFTER),
+            request_id: header(&REQUEST_ID),
+            body: &reply.body,
+        };
+        classify(&parts, now, &self.codes, self.credentials.security_token())
+    }
+
+    /// Signs and sends; `path` and `query` are in canonical form already.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &str,
+        body: Bytes,
+        now: SystemTime,
+    ) -> Result<RawReply, reqwest::Error> {
+        let date = self.date(now);
+        let date_text = date.to_str().unwrap_or_default();
+        let authorization = self
+            .signer
+            .authorization(method.as_str(), path, query, date_text, &body);
+        let separator = if query.is_empty() { "" } else { "?" };
+        let response = self
+            .http
+            .request(method, format!("{}{path}{separator}{query}", self.base))
+            .header(SDK_DATE, date)
+            .header(AUTHORIZATION, authorization)
+            .body(body)
+            .send()
+            .await?;
+        read(response).await
+    }
+
+    fn date(&self, now: SystemTime) -> HeaderValue {
+        let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut kept = self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 != second
+            && let Ok(value) = HeaderValue::try_from(date_text(now))
+        {
+            *kept = (second, value);
+        }
+        kept.1.clone()
+    }
+}
+
+/// An answer, before anyone has judged it.
+struct RawReply {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// Reads the body up to its bound. Dropping a response that has more to say closes its connection.
+async fn read(mut response: Response) -> Result<RawReply, reqwest::Error> {
+    let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await? {
+        let room = MAX_BODY_BYTES - body.len();
+        body.extend_from_slice(&part[..part.len().min(room)]);
+        if part.len() >= room {
+            break;
+        }
+    }
+    Ok(RawReply { status, headers, body })
+}
+
+fn endpoint_url(endpoint: &str) -> Result<Url, OmsClientError> {
+    let refuse = |why: &str| OmsClientError::Endpoint(endpoint.to_owned(), why.to_owned());
+    let url = Url::parse(endpoint).map_err(|error| refuse(&error.to_string()))?;
+    match (url.scheme(), url.query(), url.fragment()) {
+        ("http" | "https", None, None) => Ok(url),
+        _ => Err(refuse("write http or https, a host and nothing after the path")),
+    }
+}
+
+/// The `Host` header that goes with the URL: with the port unless it is the scheme's own.
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn http_client(settings: &OmsSettings, url: &Url) -> Result<Client, OmsClientError> {
+    let mut builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .default_headers(constant_headers(settings)?)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.request_timeout)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(settings.max_in_flight)
+        .tcp_keepalive(TCP_KEEPALIVE)
+        .tcp_nodelay(true);
+    if is_loopback(url) {
+        // A proxy from the environment is for the way out, never for this machine.
+        builder = builder.no_proxy();
+    }
+    if let Some(pem) = &settings.ca_pem {
+        builder = builder.tls_certs_merge(certificates(pem)?);
+    }
+    builder
+        .build()
+        .map_err(|error| OmsClientError::Http(failure::describe(&error)))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, OmsClientError> {
+    match Certificate::from_pem_bundle(pem) {
+        Ok(certificates) if certificates.is_empty() => Err(OmsClientError::CaFile("no certificate found".to_owned())),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(OmsClientError::CaFile(failure::describe(&error))),
+    }
+}
+
+fn constant_headers(settings: &OmsSettings) -> Result<HeaderMap, OmsClientError> {
+    let project_id = HeaderValue::from_str(&settings.project_id).map_err(|_| OmsClientError::ProjectId)?;
+    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON), (PROJECT_ID, project_id)]);
+    if let Some(token) = settings.credentials.security_token() {
+        let mut token = HeaderValue::from_str(token).map_err(|_| OmsClientError::SecurityToken)?;
+        token.set_sensitive(true);
+        headers.insert(SECURITY_TOKEN, token);
+    }
+    Ok(headers)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(endpoint: &str) -> OmsSettings {
+        OmsSettings {
+            endpoint: endpoint.to_owned(),
+            project_id: "p".to_owned(),
+            credentials: Credentials::new("AK", "SK", None).unwrap(),
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(1),
+            ca_pem: None,
+            max_in_flight: 1,
+            codes: VerdictCodes::default(),
+        }
+    }
+
+    #[test]
+    fn the_endpoint_loses_its_last_slash_and_keeps_its_path() {
+        for (endpoint, base, path) in [
+            ("https://oms.example.com", "https://oms.example.com", "/v2/p/sync-tasks"),
+            (
+                "https://oms.example.com/",
+                "https://oms.example.com",
+                "/v2/p/sync-tasks",
+            ),
+            ("http://h:8080/oms//", "http://h:8080", "/oms/v2/p/sync-tasks"),
+        ] {
+            let client = OmsClient::new(settings(endpoint)).unwrap();
+            assert_eq!((&*client.base, &*client.tasks_path), (base, path), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn the_signed_host_has_the_port_that_goes_over_the_wire() {
+        for (endpoint, host) in [
+            ("https://OMS.example.com:443", "oms.example.com"),
+            ("http://h:80", "h"),
+            ("http://h:8080", "h:8080"),
+            ("https://[2001:db8::1]:8443", "[2001:db8::1]:8443"),
+        ] {
+            assert_eq!(host_of(&endpoint_url(endpoint).unwrap()), host);
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused() {
+        for endpoint in [
+            "",
+            "oms.example.com",
+            "ftp://h",
+            "http://",
+            "https://h/?a=b",
+            "https://h/#f",
+        ] {
+            let refused = OmsClient::new(settings(endpoint)).err();
+            assert!(
+                matches!(refused, Some(OmsClientError::Endpoint(..))),
+                "{endpoint}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        for pem in [
+            "",
+            "not PEM",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            let ca_pem = Some(pem.as_bytes().to_vec());
+            let refused = OmsClient::new(OmsSettings {
+                ca_pem,
+                ..settings("https://h")
+            })
+            .err();
+            assert!(
+                matches!(refused, Some(OmsClientError::CaFile(_) | OmsClientError::Http(_))),
+                "{pem}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_reached_without_the_proxy() {
+        for (endpoint, expected) in [
+            ("http://127.0.0.1:1", true),
+            ("http://localhost", true),
+            ("http://[::1]:1", true),
+            ("http://h", false),
+        ] {
+            assert_eq!(is_loopback(&endpoint_url(endpoint).unwrap()), expected, "{endpoint}");
+        }
+    }
+}

@@ -82,7 +82,11 @@ impl Intake {
 
     /// What has to be done for a record; each of its changes is counted once in the tally.
     pub fn take(&self, record: Record, tally: &mut Tally) -> Incoming {
-        let options = self.settings.topics.get(&*record.topic).unwrap_or(&self.settings.decode);
+        let options = self
+            .settings
+            .topics
+            .get(&*record.topic)
+            .unwrap_or(&self.settings.decode);
         let mut changes = SmallVec::new();
         let mut rejects = Vec::new();
         for change in formats::decode(&record, options) {
@@ -94,17 +98,28 @@ impl Intake {
                 }
             }
             outcome = self.apply_policy(outcome);
-            tally.add(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
+            tally.add(Counted {
+                format: change.format,
+                action: outcome.action(),
+                reason: outcome.reason(),
+            });
             if let Outcome::Reject(reason) = outcome {
                 rejects.push(Reject::new(reason, change));
             }
         }
-        Incoming { record: Arc::new(record), changes, rejects }
+        Incoming {
+            record: Arc::new(record),
+            changes,
+            rejects,
+        }
     }
 
     fn work(&self, change: &Change<'_>) -> Result<(TaskId, EncodedKey), Reason> {
         let key = change.key.as_deref().unwrap_or_default();
-        let task = self.routes.route(change.bucket.as_deref(), key, change.task.as_deref()).map_err(|e| e.reason())?;
+        let task = self
+            .routes
+            .route(change.bucket.as_deref(), key, change.task.as_deref())
+            .map_err(|e| e.reason())?;
         Ok((task, EncodedKey::encode(key, self.settings.key_encoding)?))
     }
 
@@ -136,8 +151,15 @@ impl Reject {
             Reason::NoRoute | Reason::UnknownTask | Reason::InvalidTask => RejectStage::Route,
             _ => RejectStage::Decode,
         };
-        let key = change.key.filter(|_| stage == RejectStage::Route).map(|key| key.into_owned().into_boxed_str());
-        Self { stage, reason: reason.as_str(), key }
+        let key = change
+            .key
+            .filter(|_| stage == RejectStage::Route)
+            .map(|key| key.into_owned().into_boxed_str());
+        Self {
+            stage,
+            reason: reason.as_str(),
+            key,
+        }
     }
 }
 

@@ -60,7 +60,9 @@ struct Prefixes {
 
 impl Prefixes {
     fn find(&self, key: &[u8]) -> Option<&TaskId> {
-        self.lengths.iter().find_map(|&length| self.tasks.get(key.get(..length)?))
+        self.lengths
+            .iter()
+            .find_map(|&length| self.tasks.get(key.get(..length)?))
     }
 }
 
@@ -96,12 +98,19 @@ impl Routes {
                 Some(task) => Ok(task.clone()),
                 None => {
                     let task = TaskId::new(name).map_err(|_| RouteError::InvalidTask)?;
-                    if self.tasks.is_empty() { Ok(task) } else { Err(RouteError::UnknownTask) }
+                    if self.tasks.is_empty() {
+                        Ok(task)
+                    } else {
+                        Err(RouteError::UnknownTask)
+                    }
                 }
             };
         }
         let prefixes = bucket.and_then(|bucket| self.buckets.get(bucket));
-        prefixes.and_then(|prefixes| prefixes.find(key.as_bytes())).cloned().ok_or(RouteError::NoRoute)
+        prefixes
+            .and_then(|prefixes| prefixes.find(key.as_bytes()))
+            .cloned()
+            .ok_or(RouteError::NoRoute)
     }
 }
 
@@ -111,7 +120,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn route(task: &str, bucket: &str, prefix: Option<&str>) -> Route {
-        Route { task: TaskId::new(task).unwrap(), bucket: bucket.to_owned(), prefix: prefix.map(str::to_owned) }
+        Route {
+            task: TaskId::new(task).unwrap(),
+            bucket: bucket.to_owned(),
+            prefix: prefix.map(str::to_owned),
+        }
     }
 
     fn table() -> Routes {
@@ -125,7 +138,11 @@ mod tests {
 
     fn check(bucket: &str, key: &str, named: Option<&str>, expected: Result<&str, RouteError>) {
         let found = table().route(Some(bucket), key, named);
-        assert_eq!(found.as_ref().map(TaskId::as_str).map_err(|error| *error), expected, "{bucket} {key} {named:?}");
+        assert_eq!(
+            found.as_ref().map(TaskId::as_str).map_err(|error| *error),
+            expected,
+            "{bucket} {key} {named:?}"
+        );
     }
 
     #[test]
@@ -142,7 +159,10 @@ mod tests {
         check("landin", "in/x", None, Err(RouteError::NoRoute));
         check("照片", "文", None, Err(RouteError::NoRoute));
         assert_eq!(table().route(None, "in/x", None), Err(RouteError::NoRoute));
-        assert_eq!(Routes::default().route(Some("landing"), "x", None), Err(RouteError::NoRoute));
+        assert_eq!(
+            Routes::default().route(Some("landing"), "x", None),
+            Err(RouteError::NoRoute)
+        );
     }
 
     #[test]

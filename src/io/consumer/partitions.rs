@@ -1,0 +1,275 @@
+//! What the polling thread knows of its partitions: epoch, position, pauses, end. Pure; never more than is assigned.
+
+use std::sync::Arc;
+
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rustc_hash::FxHashMap;
+
+use super::ends::End;
+use super::{Assignment, TopicPartition};
+
+/// One assigned partition.
+#[derive(Debug)]
+pub(super) struct Part {
+    epoch: u64,
+    committed: Option<i64>,
+    last: Option<i64>,
+    pub(super) end: End,
+    /// Paused by the loop's command.
+    pub(super) held: bool,
+}
+
+impl Part {
+    /// Next offset expected: after the last record, or where reading starts if that is known.
+    pub(super) fn position(&self) -> Option<i64> {
+        self.last.map(|last| last + 1).or(self.committed)
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// What a delivered record is.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Noted {
+    /// The next one, of that epoch.
+    Next(u64),
+    /// The very one that was delivered last: a pause fell between its delivery and the position's update.
+    Repeated,
+    /// Below the position: the partition's log was replaced. The assignment begins anew.
+    Restarted {
+        /// The assignment that is over.
+        old: Assignment,
+        /// The one that begins with this record.
+        new: Assignment,
+    },
+    /// Of a partition that is not assigned.
+    Unassigned,
+}
+
+/// The assigned partitions.
+#[derive(Debug, Default)]
+pub(super) struct Partitions {
+    topics: Vec<(Arc<str>, FxHashMap<i32, Part>)>,
+    epoch: u64,
+}
+
+impl Partitions {
+    /// The one shared name of a topic.
+    pub(super) fn topic(&mut self, name: &str) -> Arc<str> {
+        let index = self.topic_index(name);
+        Arc::clone(&self.topics[index].0)
+    }
+
+    fn topic_index(&mut self, name: &str) -> usize {
+        if let Some(index) = self.topics.iter().position(|(topic, _)| **topic == *name) {
+            return index;
+        }
+        self.topics.push((name.into(), FxHashMap::default()));
+        self.topics.len() - 1
+    }
+
+    /// Begins an assignment under a new epoch.
+    pub(super) fn assign(&mut self, topic: &str, partition: i32, committed: Option<i64>) -> Assignment {
+        self.epoch += 1;
+        let index = self.topic_index(topic);
+        let (topic, parts) = &mut self.topics[index];
+        let part = Part {
+            epoch: self.epoch,
+            committed,
+            last: None,
+            end: End::default(),
+            held: false,
+        };
+        parts.insert(partition, part);
+        Assignment {
+            at: TopicPartition {
+                topic: Arc::clone(topic),
+                partition,
+            },
+            epoch: self.epoch,
+            committed,
+        }
+    }
+
+    /// Ends an assignment.
+    pub(super) fn remove(&mut self, topic: &str, partition: i32) {
+        if let Some((_, parts)) = self.topics.iter_mut().find(|(name, _)| **name == *topic) {
+            parts.remove(&partition);
+        }
+    }
+
+    /// An assigned partition.
+    pub(super) fn get_mut(&mut self, topic: &str, partition: i32) -> Option<(&Arc<str>, &mut Part)> {
+        let (name, parts) = self.topics.iter_mut().find(|(name, _)| **name == *topic)?;
+        Some((name, parts.get_mut(&partition)?))
+    }
+
+    /// The assignment of a partition as it was told.
+    pub(super) fn assignment(&mut self, topic: &str, partition: i32) -> Option<Assignment> {
+        let (name, part) = self.get_mut(topic, partition)?;
+        let at = TopicPartition {
+            topic: Arc::clone(name),
+            partition,
+        };
+        Some(Assignment {
+            at,
+            epoch: part.epoch,
+            committed: part.committed,
+        })
+    }
+
+    /// Takes note of a delivered record.
+    pub(super) fn note(&mut self, topic: &str, partition: i32, offset: i64) -> Noted {
+        let Some((_, part)) = self.get_mut(topic, partition) else {
+            return Noted::Unassigned;
+        };
+        if part.last == Some(offset) {
+            return Noted::Repeated;
+        }
+        if part.position().is_none_or(|position| offset >= position) {
+            part.last = Some(offset);
+            part.end.delivered();
+            return Noted::Next(part.epoch);
+        }
+        let held = part.held;
+        let Some(old) = self.assignment(topic, partition) else {
+            return Noted::Unassigned;
+        };
+        let new = self.assign(topic, partition, None);
+        if let Some((_, part)) = self.get_mut(topic, partition) {
+            (part.held, part.last) = (held, Some(offset));
+            part.end.delivered();
+        }
+        Noted::Restarted { old, new }
+    }
+
+    /// An end was delivered, of which librdkafka's wrapper tells the partition's number only: it says something where
+    /// just one topic has that number.
+    pub(super) fn note_end(&mut self, partition: i32) {
+        let mut parts = self
+            .topics
+            .iter_mut()
+            .filter_map(|(_, parts)| parts.get_mut(&partition));
+        if let (Some(part), None) = (parts.next(), parts.next()) {
+            part.end.delivered();
+        }
+    }
+
+    /// Every fetcher starts again from its position.
+    pub(super) fn disturb_all(&mut self) {
+        for part in self.topics.iter_mut().flat_map(|(_, parts)| parts.values_mut()) {
+            part.end.disturb();
+        }
+    }
+
+    /// The partitions that the loop does not hold.
+    pub(super) fn not_held(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (topic, parts) in &self.topics {
+            for (&partition, _) in parts.iter().filter(|(_, part)| !part.held) {
+                list.add_partition(topic, partition);
+            }
+        }
+        list
+    }
+
+    /// Sets the loop's hold, and gives those of them for which that is a change.
+    pub(super) fn hold(&mut self, which: &[TopicPartition], held: bool) -> TopicPartitionList {
+        let mut changed = TopicPartitionList::new();
+        for at in which {
+            if let Some((_, part)) = self.get_mut(&at.topic, at.partition)
+                && part.held != held
+            {
+                part.held = held;
+                part.end.disturb();
+                changed.add_partition(&at.topic, at.partition);
+            }
+        }
+        changed
+    }
+}
+
+/// A list for librdkafka. It must be dropped before the consumer is: one that outlives it makes closing hang.
+pub(super) fn list(partitions: &[TopicPartition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for at in partitions {
+        list.add_partition(&at.topic, at.partition);
+    }
+    list
+}
+
+/// The offset of a list's element, where it is one.
+pub(super) fn concrete(offset: Offset) -> Option<i64> {
+    if let Offset::Offset(offset) = offset {
+        Some(offset)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_assignment_has_an_epoch_of_its_own() {
+        let mut partitions = Partitions::default();
+        let first = partitions.assign("t", 0, None).epoch;
+        assert_ne!(partitions.assign("t", 1, None).epoch, first);
+        partitions.remove("t", 0);
+        assert_eq!(partitions.note("t", 0, 5), Noted::Unassigned);
+        assert_ne!(partitions.assign("t", 0, None).epoch, first);
+    }
+
+    #[test]
+    fn the_last_record_again_is_told_as_repeated() {
+        let mut partitions = Partitions::default();
+        let epoch = partitions.assign("t", 0, Some(5)).epoch;
+        assert_eq!(partitions.note("t", 0, 5), Noted::Next(epoch));
+        assert_eq!(partitions.note("t", 0, 5), Noted::Repeated);
+        assert_eq!(partitions.note("t", 0, 9), Noted::Next(epoch), "offsets may have gaps");
+    }
+
+    #[test]
+    fn an_offset_below_the_position_begins_a_new_assignment() {
+        let mut partitions = Partitions::default();
+        let old = partitions.assign("t", 0, Some(100));
+        let noted = partitions.note("t", 0, 0);
+        let Noted::Restarted { old: ended, new } = noted else {
+            panic!("{noted:?}")
+        };
+        assert_eq!(ended, old);
+        assert_ne!(new.epoch, old.epoch);
+        assert_eq!(new.committed, None);
+        assert_eq!(partitions.note("t", 0, 1), Noted::Next(new.epoch));
+    }
+
+    #[test]
+    fn an_end_that_may_be_of_either_topic_says_nothing() {
+        let mut partitions = Partitions::default();
+        partitions.assign("a", 0, Some(1));
+        partitions.assign("b", 0, Some(1));
+        partitions.assign("b", 1, Some(1));
+        for number in [0, 1] {
+            partitions.note_end(number);
+        }
+        let mut told = |topic, partition| {
+            let (_, part) = partitions.get_mut(topic, partition).unwrap();
+            part.end.sample(7, true, Some(1));
+            part.end.sample(7, true, Some(1))
+        };
+        assert_eq!((told("a", 0), told("b", 0), told("b", 1)), (None, None, Some(7)));
+    }
+
+    #[test]
+    fn holding_twice_is_one_change() {
+        let mut partitions = Partitions::default();
+        let at = partitions.assign("t", 0, None).at;
+        assert_eq!(partitions.hold(std::slice::from_ref(&at), true).count(), 1);
+        assert_eq!(partitions.hold(std::slice::from_ref(&at), true).count(), 0);
+        assert_eq!(partitions.not_held().count(), 0);
+        assert_eq!(partitions.hold(&[at], false).count(), 1);
+    }
+}

@@ -1,0 +1,148 @@
+//! From read to waiting: the budget lets a record in, its ledger takes it down, its changes join or become entries.
+
+use super::budget::CHANGE_BYTES;
+use super::entry::{PartitionIx, RecordRef, TaskIx};
+use super::failure::Failure;
+use super::intake::Incoming;
+use super::key::{EncodedKey, TaskId};
+use super::ledger::{Outcome, Slot};
+use super::partition::PartitionName;
+use super::time::Time;
+use super::{Effect, Effects, Pipeline, Read};
+
+impl Pipeline {
+    /// Lets records in, in the order in which they were read, until the budget is spent.
+    pub(super) fn admit_all(&mut self, now: Time) {
+        while let Some(read) = self.intake.front() {
+            if !self.may_enter(read) {
+                return;
+            }
+            match self.intake.pop_front() {
+                Some(Read::Record(epoch, incoming)) => {
+                    if let Some(ix) = self.partition_of(epoch, &incoming) {
+                        self.admit(ix, incoming, now);
+                    } // else of an assignment that is over: its next owner reads it again
+                }
+                Some(Read::End(name, epoch, offset)) => self.ended(&name, epoch, offset),
+                None => return,
+            }
+        }
+    }
+
+    fn may_enter(&self, read: &Read) -> bool {
+        let Read::Record(epoch, incoming) = read else { return true };
+        let (changes, bytes) = charge_of(incoming);
+        let mut tasks = incoming.changes.iter().map(|(task, _)| task);
+        let fits = self.budget.admits(changes, bytes) && self.tasks.admits(&mut tasks, &self.settings);
+        fits || self.partition_of(*epoch, incoming).is_none()
+    }
+
+    fn partition_of(&self, epoch: u64, incoming: &Incoming) -> Option<PartitionIx> {
+        let record = &incoming.record;
+        let name = PartitionName {
+            topic: record.topic.clone(),
+            partition: record.partition,
+        };
+        let ix = self.partitions.find(&name)?;
+        let partition = &self.partitions[ix];
+        (partition.epoch == epoch && !partition.revoking && self.drain.is_none()).then_some(ix)
+    }
+
+    fn admit(&mut self, partition: PartitionIx, incoming: Incoming, now: Time) {
+        let charge = charge_of(&incoming);
+        self.budget.charge(charge.0, charge.1);
+        let seq = self.partitions[partition].ledger.push(Slot {
+            offset: incoming.record.offset,
+            record: Some(incoming.record),
+            admitted: now,
+            open: 0,
+            charge: (
+                u32::try_from(charge.0).unwrap_or(u32::MAX),
+                u32::try_from(charge.1).unwrap_or(u32::MAX),
+            ),
+            outcome: Outcome::Skipped,
+            failures: Vec::new(),
+        });
+        self.pauses_changed |= self.partitions[partition].ledger.len() >= self.settings.max_uncommitted_records;
+        let record = RecordRef { partition, seq };
+        let mut open = 0;
+        for (task, key) in incoming.changes {
+            open += u32::from(self.take_change(&task, key, record, now));
+        }
+        if let Some(slot) = self.partitions[partition].ledger.slot(seq) {
+            slot.open = open;
+            for reject in incoming.rejects {
+                Failure::rejected(reject, now).gather_into(&mut slot.failures);
+            }
+        }
+        if open == 0 {
+            self.finish(record);
+        }
+    }
+
+    /// Lets a change wait, alone or with an earlier one of its key. Whether the record now waits for one entry more.
+    fn take_change(&mut self, task: &TaskId, key: EncodedKey, record: RecordRef, now: Time) -> bool {
+        let ix = self.tasks.find_or_insert(task, &self.settings);
+        let task = &mut self.tasks[ix];
+        if let Some(waiting) = task.pending.find(&key, &self.entries) {
+            task.counts.coalesced += 1;
+            let records = &mut self.entries[waiting].records;
+            let joins = records.last() != Some(&record);
+            if joins {
+                records.push(record);
+            }
+            return joins;
+        }
+        let id = self.entries.insert(ix, key, record, now);
+        task.pending.push(id, &self.entries);
+        let waiting = task.pending.sendable();
+        if task.pending.len() >= self.settings.max_pending_keys_per_task && !task.pauses.contains(&record.partition) {
+            task.pauses.push(record.partition);
+            self.partitions[record.partition].full_tasks.push(ix);
+            self.pauses_changed = true;
+        }
+        if waiting == 1 || waiting >= self.settings.max_keys {
+            self.reschedule(ix, now);
+        }
+        true
+    }
+
+    /// Lets the partitions go on that were paused for a task, once half of its room is free.
+    pub(super) fn relax(&mut self, ix: TaskIx) {
+        let task = &mut self.tasks[ix];
+        if task.pauses.is_empty() || task.pending.len() > self.settings.max_pending_keys_per_task / 2 {
+            return;
+        }
+        self.pauses_changed = true;
+        for partition in task.pauses.drain(..) {
+            self.partitions[partition].full_tasks.retain(|full| *full != ix);
+        }
+    }
+
+    /// Tells the consumer about partitions that have become too full or empty enough.
+    pub(super) fn apply_pauses(&mut self, out: &mut Effects) {
+        if !std::mem::take(&mut self.pauses_changed) {
+            return;
+        }
+        let max = self.settings.max_uncommitted_records;
+        for (_, partition) in self.partitions.iter_mut() {
+            let uncommitted = partition.ledger.len();
+            let long = uncommitted >= max || (partition.paused && uncommitted > max / 2);
+            let pause = long || !partition.full_tasks.is_empty();
+            if pause != partition.paused {
+                partition.paused = pause;
+                let name = partition.name.clone();
+                out.actions.push(if pause {
+                    Effect::Pause(name)
+                } else {
+                    Effect::Resume(name)
+                });
+            }
+        }
+    }
+}
+
+fn charge_of(incoming: &Incoming) -> (usize, usize) {
+    let changes = incoming.changes.len() + incoming.rejects.len();
+    (changes, incoming.record.bytes() + CHANGE_BYTES * changes)
+}

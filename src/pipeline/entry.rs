@@ -1,0 +1,115 @@
+//! A key on its way to OMS, with the records that wait for it.
+
+use smallvec::SmallVec;
+
+use super::key::EncodedKey;
+use super::ledger::Seq;
+use super::time::Time;
+
+/// Index of an entry in [`Entries`].
+pub type EntryId = usize;
+/// Index of a task in the task table.
+pub type TaskIx = usize;
+/// Index of an assigned partition.
+pub type PartitionIx = usize;
+
+/// A record that waits for a key: its partition and its place in that partition's ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordRef {
+    /// The partition.
+    pub partition: PartitionIx,
+    /// The record's place in its ledger.
+    pub seq: Seq,
+}
+
+/// One key of one task, from the first record that asks for it until its verdict.
+#[derive(Debug)]
+pub struct Entry {
+    /// The task.
+    pub task: TaskIx,
+    /// The key, encoded.
+    pub key: EncodedKey,
+    /// Unique for ever: tells this entry from a later one at the same index.
+    pub serial: u64,
+    /// Everything that settles with this key, oldest first.
+    pub records: SmallVec<[RecordRef; 1]>,
+    /// When the oldest of them was taken in; the entry's age counts from here.
+    pub first_seen: Time,
+    /// Until when it backs off.
+    pub ready_at: Time,
+    /// Submissions so far that carried this key.
+    pub attempts: u32,
+    /// Answers of 500, 502 or 504 so far.
+    pub faults: u32,
+    /// When the first of these came.
+    pub faulted_at: Time,
+    /// Whether a revoke waits for it.
+    pub owed: bool,
+}
+
+/// All entries, waiting and sent.
+#[derive(Debug, Default)]
+pub struct Entries {
+    slab: slab::Slab<Entry>,
+    serials: u64,
+}
+
+impl Entries {
+    /// A new entry that waits for one record.
+    pub fn insert(&mut self, task: TaskIx, key: EncodedKey, record: RecordRef, now: Time) -> EntryId {
+        self.serials += 1;
+        self.slab.insert(Entry {
+            task,
+            key,
+            serial: self.serials,
+            records: SmallVec::from_buf([record]),
+            first_seen: now,
+            ready_at: now,
+            attempts: 0,
+            faults: 0,
+            faulted_at: now,
+            owed: false,
+        })
+    }
+
+    /// The entry at `id`, unless another one took its place.
+    #[must_use]
+    pub fn live(&self, id: EntryId, serial: u64) -> Option<&Entry> {
+        self.slab.get(id).filter(|entry| entry.serial == serial)
+    }
+
+    /// Takes the entry out.
+    pub fn remove(&mut self, id: EntryId) -> Entry {
+        self.slab.remove(id)
+    }
+
+    /// All entries.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (EntryId, &mut Entry)> {
+        self.slab.iter_mut()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+}
+
+impl std::ops::Index<EntryId> for Entries {
+    type Output = Entry;
+    fn index(&self, id: EntryId) -> &Entry {
+        &self.slab[id]
+    }
+}
+
+impl std::ops::IndexMut<EntryId> for Entries {
+    fn index_mut(&mut self, id: EntryId) -> &mut Entry {
+        &mut self.slab[id]
+    }
+}

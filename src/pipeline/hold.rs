@@ -1,0 +1,141 @@
+//! A hold: nothing is sent but one probe at a time, and nothing is dead-lettered, until a probe is answered.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::time::Time;
+
+/// Longest wait between two probes.
+pub const MAX_PROBE_INTERVAL: Duration = Duration::from_mins(15);
+/// Failed signatures that one worker makes at most in [`FAILED_SIGNATURE_WINDOW`]. OMS's gateway locks a key at five.
+pub const MAX_FAILED_SIGNATURES: usize = 3;
+/// Span in which failed signatures are counted.
+pub const FAILED_SIGNATURE_WINDOW: Duration = Duration::from_mins(5);
+
+/// A hold in force, on the worker or on one task.
+#[derive(Debug)]
+pub struct Hold<Reason> {
+    /// Why.
+    pub reason: Reason,
+    /// Since when.
+    pub since: Time,
+    /// Whether a probe is out.
+    pub probing: bool,
+    interval: Duration,
+    next_probe: Time,
+}
+
+impl<Reason> Hold<Reason> {
+    /// Begins a hold; its first probe goes out after about `interval`.
+    #[must_use]
+    pub fn new(reason: Reason, interval: Duration, now: Time, random: &mut fastrand::Rng) -> Self {
+        let mut hold = Self {
+            reason,
+            since: now,
+            probing: false,
+            interval,
+            next_probe: now,
+        };
+        hold.schedule(now, random);
+        hold
+    }
+
+    /// When the next probe may go out; `None` while one is out.
+    #[must_use]
+    pub fn next_probe(&self) -> Option<Time> {
+        (!self.probing).then_some(self.next_probe)
+    }
+
+    /// A probe was answered by another hold: waits twice as long for the next one.
+    pub fn held_again(&mut self, reason: Reason, now: Time, random: &mut fastrand::Rng) {
+        self.reason = reason;
+        self.interval = self.interval.saturating_mul(2).min(MAX_PROBE_INTERVAL);
+        self.schedule(now, random);
+    }
+
+    /// A probe told nothing: waits as long again.
+    pub fn undecided(&mut self, now: Time, random: &mut fastrand::Rng) {
+        self.schedule(now, random);
+    }
+
+    /// Between 0.75 and 1 times the interval, so that replicas do not probe together.
+    fn schedule(&mut self, now: Time, random: &mut fastrand::Rng) {
+        self.probing = false;
+        self.next_probe = now.after(self.interval.mul_f64(0.75 + random.f64() / 4.0));
+    }
+}
+
+/// What is known of the credentials in use, so that a worker with wrong ones does not get the access key locked.
+#[derive(Debug, Default)]
+pub struct CredentialTrust {
+    proven: bool,
+    failed: VecDeque<Time>,
+}
+
+impl CredentialTrust {
+    /// Whether the credentials in use had an answer that is not 401. Until then one request is out at a time.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// An answer that is not 401 came.
+    pub fn prove(&mut self) {
+        self.proven = true;
+    }
+
+    /// A 401 came.
+    pub fn fail(&mut self, now: Time) {
+        self.proven = false;
+        self.failed.push_back(now);
+        while self.failed.len() > MAX_FAILED_SIGNATURES {
+            self.failed.pop_front();
+        }
+    }
+
+    /// From when on another signature may be tried.
+    #[must_use]
+    pub fn next_try(&self) -> Time {
+        match self.failed.front() {
+            Some(first) if self.failed.len() == MAX_FAILED_SIGNATURES => first.after(FAILED_SIGNATURE_WINDOW),
+            _ => Time::START,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::since_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn probes_come_at_doubling_intervals_up_to_the_cap() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut now = at(0);
+        let mut hold = Hold::new((), Duration::from_mins(1), now, &mut random);
+        for bound in [60, 120, 240, 480, 900, 900_u64] {
+            let next = hold.next_probe().unwrap();
+            let wait = next.since(now).as_secs_f64();
+            let bound = f64::from(u32::try_from(bound).unwrap());
+            assert!(wait <= bound && wait >= bound * 0.75, "{wait} of {bound}");
+            now = next;
+            hold.held_again((), now, &mut random);
+        }
+    }
+
+    #[test]
+    fn after_three_failed_signatures_the_fourth_waits_for_five_minutes() {
+        let mut trust = CredentialTrust::default();
+        for second in [0, 1] {
+            trust.fail(at(second));
+            assert_eq!(trust.next_try(), Time::START);
+        }
+        trust.fail(at(3));
+        assert_eq!(trust.next_try(), at(300));
+        trust.fail(at(300));
+        assert_eq!(trust.next_try(), at(301));
+    }
+}

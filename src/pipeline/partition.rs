@@ -1,0 +1,117 @@
+//! The partitions that are assigned to this worker, each with its ledger.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::entry::{PartitionIx, TaskIx};
+use super::ledger::Ledger;
+
+/// A partition as Kafka names it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PartitionName {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The number, at least 0.
+    pub partition: i32,
+}
+
+/// One partition, for the life of one assignment.
+#[derive(Debug)]
+pub struct Partition {
+    /// What Kafka calls it.
+    pub name: PartitionName,
+    /// Tells this assignment from an earlier one of the same partition.
+    pub epoch: u64,
+    /// What is unsettled.
+    pub ledger: Ledger,
+    /// The commit point that Kafka has acknowledged.
+    pub committed: Option<i64>,
+    /// Whether it is being given back: nothing more is taken in.
+    pub revoking: bool,
+    /// Dead letters of its records that Kafka has not acknowledged.
+    pub letters: usize,
+    /// Full tasks that it would bring more keys for.
+    pub full_tasks: SmallVec<[TaskIx; 1]>,
+    /// Whether the consumer was told to pause it.
+    pub paused: bool,
+}
+
+/// All assigned partitions.
+#[derive(Debug, Default)]
+pub struct Partitions {
+    slab: slab::Slab<Partition>,
+    by_name: FxHashMap<PartitionName, PartitionIx>,
+}
+
+impl Partitions {
+    /// Adds a partition that was just assigned.
+    pub fn insert(&mut self, name: PartitionName, epoch: u64, committed: Option<i64>) -> PartitionIx {
+        let ix = self.slab.insert(Partition {
+            name: name.clone(),
+            epoch,
+            ledger: Ledger::default(),
+            committed,
+            revoking: false,
+            letters: 0,
+            full_tasks: SmallVec::new(),
+            paused: false,
+        });
+        self.by_name.insert(name, ix);
+        ix
+    }
+
+    /// Takes a partition out.
+    pub fn remove(&mut self, ix: PartitionIx) -> Partition {
+        let partition = self.slab.remove(ix);
+        self.by_name.remove(&partition.name);
+        partition
+    }
+
+    /// Where a partition of that name is.
+    #[must_use]
+    pub fn find(&self, name: &PartitionName) -> Option<PartitionIx> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The partition at `ix`, if it is still of that assignment.
+    pub fn live(&mut self, ix: PartitionIx, epoch: u64) -> Option<&mut Partition> {
+        self.slab.get_mut(ix).filter(|partition| partition.epoch == epoch)
+    }
+
+    /// All partitions.
+    pub fn iter(&self) -> impl Iterator<Item = (PartitionIx, &Partition)> {
+        self.slab.iter()
+    }
+
+    /// All partitions.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (PartitionIx, &mut Partition)> {
+        self.slab.iter_mut()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+}
+
+impl std::ops::Index<PartitionIx> for Partitions {
+    type Output = Partition;
+    fn index(&self, ix: PartitionIx) -> &Partition {
+        &self.slab[ix]
+    }
+}
+
+impl std::ops::IndexMut<PartitionIx> for Partitions {
+    fn index_mut(&mut self, ix: PartitionIx) -> &mut Partition {
+        &mut self.slab[ix]
+    }
+}

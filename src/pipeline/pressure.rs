@@ -1,0 +1,132 @@
+//! How hard one task may be pressed: requests at once, and pauses while its requests keep failing.
+
+use std::time::Duration;
+
+use super::retry::Backoff;
+use super::time::Time;
+
+/// What a busy answer leaves of a task's concurrency.
+const DECREASE: f64 = 0.7;
+/// Rounds of busy answers in a row before the whole task pauses.
+const ROUNDS_BEFORE_PAUSE: u32 = 2;
+
+/// Additive increase, multiplicative decrease on requests in flight. Answers to requests that were out when the last
+/// decrease was made tell nothing new and change nothing: a burst of failures is one round.
+#[derive(Debug)]
+pub struct Pressure {
+    limit: f64,
+    max: f64,
+    busy_rounds: u32,
+    round_began: Time,
+    not_before: Time,
+}
+
+impl Pressure {
+    /// Starts at `max` requests at once.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
+        let max = max.max(1) as f64;
+        Self {
+            limit: max,
+            max,
+            busy_rounds: 0,
+            round_began: Time::START,
+            not_before: Time::START,
+        }
+    }
+
+    /// Requests that may be out at once; at least 1.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and max, which was a usize"
+    )]
+    pub fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// Until when the task pauses.
+    #[must_use]
+    pub fn not_before(&self) -> Time {
+        self.not_before
+    }
+
+    /// A request was answered for good.
+    pub fn relieve(&mut self) {
+        self.busy_rounds = 0;
+        self.limit = (self.limit + 1.0 / self.limit).min(self.max);
+    }
+
+    /// A request that went out at `sent` could not be served.
+    pub fn strain(&mut self, sent: Time, now: Time, backoff: &Backoff, random: &mut fastrand::Rng) {
+        if sent < self.round_began {
+            return;
+        }
+        self.round_began = now;
+        self.limit = (self.limit * DECREASE).max(1.0);
+        self.busy_rounds = self.busy_rounds.saturating_add(1);
+        if let Some(attempt) = self
+            .busy_rounds
+            .checked_sub(ROUNDS_BEFORE_PAUSE)
+            .filter(|rounds| *rounds > 0)
+        {
+            self.pause_until(now.after(backoff.full_jitter(attempt, random)));
+        }
+    }
+
+    /// The other side asked to be left alone for `wait`.
+    pub fn leave_alone(&mut self, wait: Duration, now: Time) {
+        self.pause_until(now.after(wait));
+    }
+
+    fn pause_until(&mut self, until: Time) {
+        self.not_before = self.not_before.max(until);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff {
+        initial: Duration::from_millis(500),
+        max: Duration::from_mins(1),
+    };
+
+    fn at(seconds: u64) -> Time {
+        Time::since_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_burst_of_failures_counts_once() {
+        let mut pressure = Pressure::new(16);
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..16 {
+            pressure.strain(at(0), at(1), &BACKOFF, &mut random);
+        }
+        assert_eq!((pressure.limit(), pressure.not_before()), (11, Time::START));
+    }
+
+    #[test]
+    fn an_outage_ends_in_one_request_at_a_time_and_pauses() {
+        let mut pressure = Pressure::new(16);
+        let mut random = fastrand::Rng::with_seed(7);
+        for second in 1..50 {
+            pressure.strain(at(second), at(second), &BACKOFF, &mut random);
+        }
+        assert_eq!(pressure.limit(), 1);
+        assert!(pressure.not_before() > at(49) && pressure.not_before() <= at(49 + 60));
+    }
+
+    #[test]
+    fn accepted_events_bring_the_limit_back() {
+        let mut pressure = Pressure::new(4);
+        pressure.strain(at(0), at(0), &BACKOFF, &mut fastrand::Rng::with_seed(7));
+        for _ in 0..10 {
+            pressure.relieve();
+        }
+        assert_eq!(pressure.limit(), 4);
+    }
+}

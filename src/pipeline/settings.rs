@@ -1,0 +1,71 @@
+//! The numbers that the core decides by. Every one has a name and a default in the configuration.
+
+use std::time::Duration;
+
+use super::retry::Backoff;
+
+/// What the pipeline may do at most, and when.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Keys in an event, 1 to 10.
+    pub max_keys: usize,
+    /// How long the oldest key waits for company.
+    pub linger: Duration,
+    /// Waits between attempts.
+    pub backoff: Backoff,
+    /// The longest `Retry-After` that is honoured.
+    pub max_retry_after: Duration,
+    /// Requests out at once, whole worker.
+    pub max_in_flight: usize,
+    /// Requests out at once, one task.
+    pub max_in_flight_per_task: usize,
+    /// Requests a second, whole worker.
+    pub max_requests_per_second: Option<f64>,
+    /// Wait before the first probe of a hold.
+    pub hold_probe_interval: Duration,
+    /// Object changes that are read and not settled.
+    pub max_unsettled_changes: usize,
+    /// Bytes of records that are read and not settled, with [`CHANGE_BYTES`](super::budget::CHANGE_BYTES) a change.
+    pub max_unsettled_bytes: usize,
+    /// Keys that wait for one task, before partitions that bring more are paused.
+    pub max_pending_keys_per_task: usize,
+    /// Records of one partition that are read and not behind its commit point, before it is paused.
+    pub max_uncommitted_records: usize,
+    /// Tasks with state.
+    pub max_tasks: usize,
+    /// Shortest time between two commits.
+    pub commit_interval: Duration,
+    /// How long a drain may take, commit and leaving included.
+    pub drain_timeout: Duration,
+    /// How long revoked partitions may be kept to settle what is under way, commit included.
+    pub revoke_timeout: Duration,
+    /// Seed of all jitter.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_keys: 10,
+            linger: Duration::from_millis(200),
+            backoff: Backoff {
+                initial: Duration::from_millis(500),
+                max: Duration::from_mins(1),
+            },
+            max_retry_after: Duration::from_mins(5),
+            max_in_flight: 64,
+            max_in_flight_per_task: 16,
+            max_requests_per_second: None,
+            hold_probe_interval: Duration::from_mins(1),
+            max_unsettled_changes: 100_000,
+            max_unsettled_bytes: 24 << 20,
+            max_pending_keys_per_task: 50_000,
+            max_uncommitted_records: 1_000_000,
+            max_tasks: 1_000,
+            commit_interval: Duration::from_secs(1),
+            drain_timeout: Duration::from_secs(25),
+            revoke_timeout: Duration::from_secs(5),
+            seed: 0,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! From answer to settled: what each verdict does to the keys of an event, and to the records that wait for them.
+
+use std::time::Duration;
+
+use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
+use super::dispatch::Sent;
+use super::entry::{EntryId, RecordRef};
+use super::event::{Event, Origin};
+use super::failure::Failure;
+use super::hold::Hold;
+use super::ledger::Outcome;
+use super::task::Block;
+use super::time::Time;
+use super::{Effect, Effects, Notice, Pipeline, SubmissionId};
+
+/// Faulted answers (500, 502, 504) after which an event is split, if its task accepted others meanwhile.
+pub const FAULTS_BEFORE_SPLIT: u32 = 10;
+
+impl Pipeline {
+    pub(super) fn answered(&mut self, id: SubmissionId, answer: &Answer, now: Time, out: &mut Effects) {
+        let Some(sent) = self.flight.try_remove(id) else { return };
+        let ix = sent.event.task;
+        self.tasks[ix].in_flight -= 1;
+        self.learn_of_credentials(&sent, answer, now);
+        self.learn_of_hold(&sent, answer, now, out);
+        self.learn_of_block(&sent, answer, now, out);
+        match answer.verdict {
+            Verdict::Accepted => self.accept(sent.event, now, out),
+            Verdict::Refused => self.refuse(sent.event, answer, now),
+            Verdict::UnknownTask => self.condemn(sent.event, "task_not_found", answer, now),
+            Verdict::Hold(_) | Verdict::TaskStopped => self.put_back(sent.event, Duration::ZERO, now),
+            Verdict::Busy(pressure) => self.busy(sent, pressure, answer, now),
+        }
+        self.relax(ix);
+        self.reschedule(ix, now);
+    }
+
+    /// Only the first of the answers that a hold was out for counts, and every probe after it.
+    fn learn_of_credentials(&mut self, sent: &Sent, answer: &Answer, now: Time) {
+        if self.hold.is_some() && !sent.probes_worker {
+            return;
+        }
+        match answer.status {
+            Status::Http(401) => self.trust.fail(now),
+            Status::Http(_) => self.trust.prove(),
+            _ => {}
+        }
+    }
+
+    fn learn_of_hold(&mut self, sent: &Sent, answer: &Answer, now: Time, out: &mut Effects) {
+        let holds = match answer.verdict {
+            Verdict::Hold(reason) if reason != HoldReason::Permission => Some(reason),
+            _ => None,
+        };
+        match (&mut self.hold, holds) {
+            (None, Some(reason)) => {
+                self.hold = Some(Hold::new(
+                    reason,
+                    self.settings.hold_probe_interval,
+                    now,
+                    &mut self.random,
+                ));
+                out.actions
+                    .push(Effect::Notice(Notice::HoldBegan(reason, said(answer))));
+            }
+            (Some(hold), Some(reason)) if sent.probes_worker => hold.held_again(reason, now, &mut self.random),
+            (Some(hold), None) if sent.probes_worker => {
+                if let Verdict::Busy(_) = answer.verdict {
+                    hold.undecided(now, &mut self.random);
+                } else {
+                    out.actions.push(Effect::Notice(Notice::HoldEnded(hold.reason)));
+                    self.hold = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn learn_of_block(&mut self, sent: &Sent, answer: &Answer, now: Time, out: &mut Effects) {
+        let task = &mut self.tasks[sent.event.task];
+        let (blocks, undecided) = match answer.verdict {
+            Verdict::Hold(HoldReason::Permission) => (Some(Block::Permission), false),
+            Verdict::TaskStopped => (Some(Block::Stopped), false),
+            Verdict::Hold(_) | Verdict::Busy(_) => (None, true),
+            Verdict::Accepted | Verdict::Refused | Verdict::UnknownTask => (None, false),
+        };
+        match (&mut task.block, blocks) {
+            (None, Some(reason)) => {
+                task.block = Some(Hold::new(
+                    reason,
+                    self.settings.hold_probe_interval,
+                    now,
+                    &mut self.random,
+                ));
+                let notice = Notice::TaskBlocked(task.id.clone(), reason, said(answer));
+                out.actions.push(Effect::Notice(notice));
+            }
+            (Some(block), Some(reason)) if sent.probes_task => block.held_again(reason, now, &mut self.random),
+            (Some(block), None) if sent.probes_task && undecided => block.undecided(now, &mut self.random),
+            (Some(block), None) if sent.probes_task => {
+                out.actions
+                    .push(Effect::Notice(Notice::TaskUnblocked(task.id.clone(), block.reason)));
+                task.block = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn accept(&mut self, event: Event, now: Time, out: &mut Effects) {
+        let task = &mut self.tasks[event.task];
+        task.pressure.relieve();
+        task.accepted_at = Some(now);
+        task.counts.accepted += event.entries.len() as u64;
+        for id in event.entries {
+            self.release(id);
+            for record in self.entries.remove(id).records {
+                let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) else {
+                    continue;
+                };
+                slot.outcome = slot.outcome.max(Outcome::Accepted);
+                out.accepted_timestamps_ms
+                    .extend(slot.record.as_ref().and_then(|record| record.timestamp_ms));
+                self.close_one(record);
+            }
+        }
+    }
+
+    fn refuse(&mut self, event: Event, answer: &Answer, now: Time) {
+        self.tasks[event.task].pressure.relieve();
+        if event.entries.len() > 1 {
+            self.split(event, Origin::Refused, now);
+            return;
+        }
+        let reason = if answer.status == Status::Http(413) {
+            "too_large"
+        } else {
+            "refused"
+        };
+        self.condemn(event, reason, answer, now);
+    }
+
+    fn split(&mut self, event: Event, origin: Origin, now: Time) {
+        for half in event.halves(origin) {
+            let serial = self.next_serial();
+            self.tasks[half.task].parts.insert((now, serial), half);
+        }
+    }
+
+    /// Every key of the event has failed for good.
+    fn condemn(&mut self, event: Event, reason: &'static str, answer: &Answer, now: Time) {
+        let task = &mut self.tasks[event.task];
+        task.counts.dead_lettered += event.entries.len() as u64;
+        let id = task.id.clone();
+        for entry in event.entries {
+            self.release(entry);
+            let entry = self.entries.remove(entry);
+            let failure = Failure::refused(&entry.key, &id, reason, answer, entry.attempts, now);
+            for record in entry.records {
+                if let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) {
+                    failure.clone().gather_into(&mut slot.failures);
+                    self.close_one(record);
+                }
+            }
+        }
+    }
+
+    fn busy(&mut self, sent: Sent, pressure: Pressure, answer: &Answer, now: Time) {
+        let wait = answer.retry_after.map(|wait| wait.min(self.settings.max_retry_after));
+        let event = sent.event;
+        let lone = event.origin == Origin::Faulted && event.entries.len() == 1;
+        let task = &mut self.tasks[event.task];
+        if pressure == Pressure::Throttled {
+            self.pace.throttle(sent.at, wait, now);
+        } else if !(lone && pressure == Pressure::Faulted) {
+            task.pressure
+                .strain(sent.at, now, &self.settings.backoff, &mut self.random);
+            if let Some(wait) = wait {
+                task.pressure.leave_alone(wait, now);
+            }
+        }
+        if pressure == Pressure::Faulted && self.is_at_fault(&event, now) && event.entries.len() > 1 {
+            self.split(event, Origin::Faulted, now);
+            return;
+        }
+        let backoff = if lone {
+            self.settings.backoff.max
+        } else {
+            self.settings
+                .backoff
+                .full_jitter(event.attempts.max(self.attempts(&event)), &mut self.random)
+        };
+        self.put_back(event, backoff, now);
+    }
+
+    fn attempts(&self, event: &Event) -> u32 {
+        event
+            .entries
+            .iter()
+            .map(|id| self.entries[*id].attempts)
+            .max()
+            .unwrap_or(1)
+    }
+
+    /// Counts a faulted answer. Whether its keys rather than OMS are to blame: there were many, and others went through.
+    fn is_at_fault(&mut self, event: &Event, now: Time) -> bool {
+        let accepted_at = self.tasks[event.task].accepted_at;
+        let mut at_fault = event.origin == Origin::Faulted;
+        for id in &event.entries {
+            let entry = &mut self.entries[*id];
+            if entry.faults == 0 {
+                entry.faulted_at = now;
+            }
+            entry.faults += 1;
+            let others_went_through = accepted_at.is_some_and(|at| at > entry.faulted_at);
+            at_fault |= entry.faults >= FAULTS_BEFORE_SPLIT && others_went_through;
+        }
+        at_fault
+    }
+
+    /// An event that was not answered for good: its keys wait again, with their age; a part stays as it is.
+    fn put_back(&mut self, mut event: Event, wait: Duration, now: Time) {
+        let ready = now.after(wait);
+        event.entries.retain(|id| {
+            self.release(*id);
+            let kept = !self.entries[*id].records.is_empty();
+            if !kept {
+                self.entries.remove(*id); // its partitions were revoked meanwhile
+            }
+            kept
+        });
+        if event.origin == Origin::Cut {
+            for id in event.entries {
+                self.entries[id].ready_at = ready;
+                self.wait_again(id, now);
+            }
+        } else if !event.entries.is_empty() {
+            let serial = self.next_serial();
+            self.tasks[event.task].parts.insert((ready, serial), event);
+        }
+    }
+
+    /// Lets a key wait again. An entry of the same key that waits already is absorbed by the older one.
+    fn wait_again(&mut self, id: EntryId, now: Time) {
+        let task = &mut self.tasks[self.entries[id].task];
+        if let Some(waiting) = task.pending.find(&self.entries[id].key, &self.entries) {
+            task.pending.forget(waiting, &self.entries);
+            self.release(waiting);
+            let younger = self.entries.remove(waiting);
+            let entry = &mut self.entries[id];
+            entry.first_seen = entry.first_seen.min(younger.first_seen);
+            entry.records.extend(younger.records);
+        }
+        let task = &mut self.tasks[self.entries[id].task];
+        task.pending.push_back(id, now, &self.entries);
+    }
+
+    /// A verdict or an acknowledgement that a record waited for has come.
+    pub(super) fn close_one(&mut self, record: RecordRef) {
+        let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) else {
+            return;
+        };
+        slot.open -= 1;
+        if slot.open == 0 {
+            self.finish(record);
+        }
+    }
+
+    /// Nothing of a record is open: its failures become dead letters; without any it is settled.
+    pub(super) fn finish(&mut self, record: RecordRef) {
+        let partition = &mut self.partitions[record.partition];
+        let Some(slot) = partition.ledger.slot(record.seq) else {
+            return;
+        };
+        let failures = std::mem::take(&mut slot.failures);
+        if let (Some(source), false) = (&slot.record, failures.is_empty()) {
+            let source = source.clone();
+            slot.outcome = Outcome::DeadLettered;
+            slot.open = u32::try_from(failures.len()).unwrap_or(u32::MAX);
+            partition.letters += failures.len();
+            let epoch = partition.epoch;
+            for failure in failures {
+                self.letters.push(record, epoch, source.clone(), failure);
+            }
+            return;
+        }
+        if let Some(settled) = slot.record.take() {
+            self.settled.count(&settled.topic, slot.outcome);
+            self.budget.refund(slot.charge.0 as usize, slot.charge.1 as usize);
+        }
+        partition.ledger.advance();
+        self.pauses_changed |= partition.paused;
+        self.commits.touch();
+    }
+}
+
+/// What an answer said, in a few words for the log.
+fn said(answer: &Answer) -> Box<str> {
+    let code = answer.error_code.as_deref().unwrap_or("no code");
+    let message = answer.error_message.as_deref().unwrap_or("no message");
+    format!("{:?}, {code}: {message}", answer.status).into()
+}

@@ -1,0 +1,256 @@
+//! The state of each OMS task, and the order in which tasks may send.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rustc_hash::FxHashMap;
+
+use super::entry::{Entries, PartitionIx, TaskIx};
+use super::event::Event;
+use super::hold::Hold;
+use super::key::TaskId;
+use super::pending::Pending;
+use super::pressure::Pressure;
+use super::settings::Settings;
+use super::time::Time;
+
+/// Why one task may not send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Block {
+    /// The identity lacks a right on it.
+    Permission,
+    /// It is stopped.
+    Stopped,
+}
+
+/// One task.
+#[derive(Debug)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Keys that wait.
+    pub pending: Pending,
+    /// Parts of refused or faulted events, by the moment at which they may go, never refilled.
+    pub parts: BTreeMap<(Time, u64), Event>,
+    /// Requests that are out.
+    pub in_flight: usize,
+    /// How hard it may be pressed.
+    pub pressure: Pressure,
+    /// Why it may not send.
+    pub block: Option<Hold<Block>>,
+    /// When OMS last accepted an event of it.
+    pub accepted_at: Option<Time>,
+    /// Partitions that are paused until fewer of its keys wait.
+    pub pauses: Vec<PartitionIx>,
+    /// What it did since the last report.
+    pub counts: TaskCounts,
+    queued: bool,
+    timer: Option<Time>,
+}
+
+/// What happened to a task's keys since the last report.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct TaskCounts {
+    /// Changes that joined a waiting key.
+    pub coalesced: u64,
+    /// Keys that OMS accepted.
+    pub accepted: u64,
+    /// Keys that OMS refused for good.
+    pub dead_lettered: u64,
+}
+
+/// When a task may send next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Readiness {
+    /// At once.
+    Now,
+    /// Not before that moment.
+    At(Time),
+    /// Not before something else happens to it.
+    Idle,
+}
+
+impl Task {
+    fn new(id: TaskId, settings: &Settings) -> Self {
+        Self {
+            id,
+            pending: Pending::default(),
+            parts: BTreeMap::new(),
+            in_flight: 0,
+            pressure: Pressure::new(settings.max_in_flight_per_task),
+            block: None,
+            accepted_at: None,
+            pauses: Vec::new(),
+            counts: TaskCounts::default(),
+            queued: false,
+            timer: None,
+        }
+    }
+
+    /// When it may send, by its own state alone. With `flush` nothing waits for company.
+    pub fn readiness(&mut self, entries: &Entries, settings: &Settings, flush: bool, now: Time) -> Readiness {
+        if self.in_flight >= self.pressure.limit() {
+            return Readiness::Idle;
+        }
+        self.pending.wake(now, entries);
+        let Some(work) = self.work_at(entries, settings, flush, now) else {
+            return Readiness::Idle;
+        };
+        let mut at = work.max(self.pressure.not_before());
+        if let Some(block) = &self.block {
+            let Some(probe) = block.next_probe() else {
+                return Readiness::Idle;
+            };
+            at = at.max(probe);
+        }
+        if at <= now { Readiness::Now } else { Readiness::At(at) }
+    }
+
+    fn work_at(&mut self, entries: &Entries, settings: &Settings, flush: bool, now: Time) -> Option<Time> {
+        if self.pending.sendable() >= settings.max_keys || self.pending.has_urgent(entries) {
+            return Some(now);
+        }
+        let linger = if flush {
+            std::time::Duration::ZERO
+        } else {
+            settings.linger
+        };
+        let lingered = self.pending.oldest(entries).map(|oldest| oldest.after(linger));
+        let part = self.parts.first_key_value().map(|((ready, _), _)| *ready);
+        lingered.into_iter().chain(part).chain(self.pending.next_wake()).min()
+    }
+
+    /// Whether nothing would be lost if its state were forgotten.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.parts.is_empty() && self.in_flight == 0
+    }
+}
+
+/// All tasks with state; who may send, in turn; and when others may.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    slab: slab::Slab<Task>,
+    by_id: FxHashMap<TaskId, TaskIx>,
+    queue: VecDeque<TaskIx>,
+    timers: BTreeSet<(Time, TaskIx)>,
+    /// What tasks did since the last report whose state is gone.
+    pub departed: Vec<(TaskId, TaskCounts)>,
+}
+
+impl Tasks {
+    /// The task of that id. Where there are `settings.max_tasks` already, a new one takes the place of an idle one.
+    pub fn find_or_insert(&mut self, id: &TaskId, settings: &Settings) -> TaskIx {
+        if let Some(ix) = self.by_id.get(id) {
+            return *ix;
+        }
+        if self.slab.len() >= settings.max_tasks
+            && let Some(idle) = self.idle()
+        {
+            self.remove(idle);
+        }
+        let ix = self.slab.insert(Task::new(id.clone(), settings));
+        self.by_id.insert(id.clone(), ix);
+        ix
+    }
+
+    /// Whether a record for these tasks may be let in: it brings no new one, or there is room for one. The bound is
+    /// passed only by the tasks of a single record.
+    pub fn admits<'a>(&self, mut tasks: impl Iterator<Item = &'a TaskId>, settings: &Settings) -> bool {
+        self.slab.len() < settings.max_tasks || tasks.all(|id| self.by_id.contains_key(id)) || self.idle().is_some()
+    }
+
+    fn idle(&self) -> Option<TaskIx> {
+        self.slab.iter().find(|(_, task)| task.is_idle()).map(|(ix, _)| ix)
+    }
+
+    fn remove(&mut self, ix: TaskIx) {
+        let task = self.slab.remove(ix);
+        self.by_id.remove(&task.id);
+        if task.counts != TaskCounts::default() {
+            self.departed.push((task.id, task.counts));
+        }
+        self.queue.retain(|queued| *queued != ix);
+        if let Some(timer) = task.timer {
+            self.timers.remove(&(timer, ix));
+        }
+    }
+
+    /// Puts a task into the queue or on the clock, as its state says.
+    pub fn schedule(&mut self, ix: TaskIx, readiness: Readiness) {
+        let task = &mut self.slab[ix];
+        let at = match readiness {
+            Readiness::At(at) => Some(at),
+            Readiness::Now | Readiness::Idle => None,
+        };
+        if task.timer != at {
+            if let Some(old) = task.timer.take() {
+                self.timers.remove(&(old, ix));
+            }
+            task.timer = at;
+            self.timers.extend(at.map(|at| (at, ix)));
+        }
+        if readiness == Readiness::Now && !task.queued {
+            task.queued = true;
+            self.queue.push_back(ix);
+        }
+    }
+
+    /// The task whose turn it is; it leaves the queue.
+    pub fn next_in_turn(&mut self) -> Option<TaskIx> {
+        let ix = self.queue.pop_front()?;
+        self.slab[ix].queued = false;
+        Some(ix)
+    }
+
+    /// Whether a task is in the queue.
+    #[must_use]
+    pub fn is_queued(&self, ix: TaskIx) -> bool {
+        self.slab[ix].queued
+    }
+
+    /// Whether any task wants to send at once.
+    #[must_use]
+    pub fn any_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// A task whose moment has come.
+    pub fn due(&mut self, now: Time) -> Option<TaskIx> {
+        let (at, ix) = *self.timers.first()?;
+        if at > now {
+            return None;
+        }
+        self.timers.pop_first();
+        self.slab[ix].timer = None;
+        Some(ix)
+    }
+
+    /// When the next task's moment comes.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Time> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// All tasks.
+    pub fn iter(&self) -> impl Iterator<Item = (TaskIx, &Task)> {
+        self.slab.iter()
+    }
+
+    /// All tasks.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (TaskIx, &mut Task)> {
+        self.slab.iter_mut()
+    }
+}
+
+impl std::ops::Index<TaskIx> for Tasks {
+    type Output = Task;
+    fn index(&self, ix: TaskIx) -> &Task {
+        &self.slab[ix]
+    }
+}
+
+impl std::ops::IndexMut<TaskIx> for Tasks {
+    fn index_mut(&mut self, ix: TaskIx) -> &mut Task {
+        &mut self.slab[ix]
+    }
+}

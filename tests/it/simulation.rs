@@ -1,0 +1,38 @@
+//! Many small worlds in virtual time: several workers, partitions that move between them, workers that die, and an OMS
+//! that fails in every way it can. In each of them every change must end accepted or dead-lettered, nothing that OMS
+//! would have taken may be dead-lettered, and no commit may ever pass an unsettled change.
+//!
+//! A world is made from its seed alone. `OMS_SYNC_TEST_SEED=n` runs just that one, `OMS_SYNC_TEST_SEEDS=n` that many.
+
+mod oms;
+mod world;
+
+use world::World;
+
+/// Worlds that a plain test run goes through.
+const SEEDS: u64 = 10_000;
+
+#[expect(clippy::disallowed_methods, reason = "a test's own switches")]
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn nothing_is_lost_in_any_of_ten_thousand_worlds() {
+    if let Some(seed) = variable("OMS_SYNC_TEST_SEED") {
+        World::new(seed).run();
+        return;
+    }
+    let seeds = variable("OMS_SYNC_TEST_SEEDS").unwrap_or(SEEDS);
+    let mut totals = world::Totals::default();
+    for seed in 0..seeds {
+        let world = std::panic::catch_unwind(|| World::new(seed).run());
+        match world {
+            Ok(counts) => totals += counts,
+            Err(_) => panic!("seed {seed} failed; OMS_SYNC_TEST_SEED={seed} runs it alone"),
+        }
+    }
+    println!("{seeds} worlds: {totals:?}");
+    assert!(totals.kills > 0 && totals.revokes > 0 && totals.losses > 0 && totals.fenced > 0, "{totals:?}");
+    assert!(totals.dead_letters > 0 && totals.holds > 0 && totals.unanswered > 0, "{totals:?}");
+}

@@ -1,0 +1,114 @@
+//! The OMS of a simulated world: what it answers, and what it has taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use oms_sync_worker::pipeline::answer::{Answer, HoldReason, Pressure, Status, Verdict};
+use oms_sync_worker::pipeline::time::Time;
+
+/// A task and a key.
+pub type Change = (u8, u8);
+
+/// Key that is refused always.
+pub const REFUSED_KEY: u8 = 0;
+/// Key that meets a fault as long as the world is unwell.
+pub const FAULTY_KEY: u8 = 1;
+/// Task that is unknown always.
+pub const UNKNOWN_TASK: u8 = 9;
+
+/// What is wrong with it at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mood {
+    Well,
+    Throttling,
+    Down,
+    Unauthorized,
+    NotOms,
+    Forbidding(u8),
+    Stopped(u8),
+    Silent,
+}
+
+pub struct Oms {
+    pub mood: Mood,
+    pub healed: bool,
+    /// When the latest request arrived that brought a change and was accepted.
+    accepted: BTreeMap<Change, Time>,
+    /// Changes accepted, repetitions included.
+    pub accepted_total: u64,
+}
+
+fn answer(verdict: Verdict, status: Status) -> Answer {
+    Answer { verdict, status, retry_after: None, error_code: None, error_message: None, request_id: None }
+}
+
+impl Oms {
+    pub fn new() -> Self {
+        Self { mood: Mood::Well, healed: false, accepted: BTreeMap::new(), accepted_total: 0 }
+    }
+
+    pub fn change_mood(&mut self, random: &mut fastrand::Rng) {
+        let task = random.u8(0..3);
+        self.mood = match random.u8(0..12) {
+            0 => Mood::Throttling,
+            1 => Mood::Down,
+            2 => Mood::Unauthorized,
+            3 => Mood::NotOms,
+            4 => Mood::Forbidding(task),
+            5 => Mood::Stopped(task),
+            6 => Mood::Silent,
+            _ => Mood::Well,
+        };
+    }
+
+    /// A request arrives. How it is answered, and how long after its arrival.
+    pub fn request(&mut self, changes: &[Change], now: Time, random: &mut fastrand::Rng) -> (Answer, Duration) {
+        let verdict = self.verdict(changes);
+        let mut wait = Duration::from_micros(random.u64(100..40_000));
+        if verdict.0 == Verdict::Accepted {
+            self.accepted.extend(changes.iter().map(|change| (*change, now)));
+            self.accepted_total += changes.len() as u64;
+        }
+        if self.mood == Mood::Silent || (!self.healed && random.u8(..) < 8) {
+            wait += Duration::from_secs(30); // taken or not, its answer is never seen
+            return (answer(Verdict::Busy(Pressure::Overloaded), Status::Timeout), wait);
+        }
+        let mut answer = answer(verdict.0, Status::Http(verdict.1));
+        if matches!(answer.verdict, Verdict::Busy(_)) && random.bool() {
+            answer.retry_after = Some(Duration::from_secs(random.u64(0..20)));
+        }
+        (answer, wait)
+    }
+
+    fn verdict(&self, changes: &[Change]) -> (Verdict, u16) {
+        let task = changes[0].0;
+        match self.mood {
+            Mood::Throttling => (Verdict::Busy(Pressure::Throttled), 429),
+            Mood::Down => (Verdict::Busy(Pressure::Overloaded), 503),
+            Mood::Unauthorized => (Verdict::Hold(HoldReason::Credentials), 401),
+            Mood::NotOms => (Verdict::Hold(HoldReason::Endpoint), 405),
+            Mood::Forbidding(forbidden) if forbidden == task => (Verdict::Hold(HoldReason::Permission), 403),
+            Mood::Stopped(stopped) if stopped == task => (Verdict::TaskStopped, 400),
+            _ if task == UNKNOWN_TASK => (Verdict::UnknownTask, 404),
+            _ if changes.iter().any(|(_, key)| *key == REFUSED_KEY) => (Verdict::Refused, 400),
+            _ if !self.healed && changes.iter().any(|(_, key)| *key == FAULTY_KEY) => {
+                (Verdict::Busy(Pressure::Faulted), 500)
+            }
+            _ => (Verdict::Accepted, 200),
+        }
+    }
+
+    /// Whether OMS would never take it.
+    pub fn is_refused((task, key): Change) -> bool {
+        task == UNKNOWN_TASK || key == REFUSED_KEY
+    }
+
+    /// Whether a request that arrived at or after `written` brought it.
+    pub fn has(&self, change: Change, written: Time) -> bool {
+        self.accepted.get(&change).is_some_and(|at| *at >= written)
+    }
+
+    pub fn keys(changes: &[Change]) -> BTreeSet<u8> {
+        changes.iter().map(|(_, key)| *key).collect()
+    }
+}
