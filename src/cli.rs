@@ -1,1 +1,163 @@
-//! cli
+//! The command line: which command, with which arguments, and what the process says with its exit code.
+//! It never ends the process; `main` does.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::config::{self, Loaded, Problems};
+use crate::io::admin::AdminError;
+use crate::metrics::REVISION;
+
+/// Reads object-change records from Kafka and submits them to Huawei Cloud OMS as synchronization events.
+#[derive(Debug, Parser)]
+#[command(name = "oms-sync-worker", version = version(), max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, in the order of `--help`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve as OMS would: signature, limits, tasks, throttling and faults, with a ledger of every accepted key
+    Simulate(commands::simulate::SimulateArgs),
+    /// Write object-change records to a topic and print what was written as JSON
+    Generate(commands::generate::GenerateArgs),
+    /// Show what the worker would do with a record's value: one JSON line an object change
+    Decode(commands::decode::DecodeArgs),
+    /// Print the effective configuration, secrets redacted, each value with where it came from
+    #[command(after_help = "Example: oms-sync-worker config --config worker.yaml")]
+    Config(commands::config::ConfigArgs),
+    /// Ask a running worker whether it is alive; for container health checks
+    #[command(after_help = "Example: oms-sync-worker health --url http://127.0.0.1:9464/livez")]
+    Health(commands::health::HealthArgs),
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigFile {
+    /// Configuration file (YAML). Without it: the file that `OMS_SYNC_CONFIG` names; the environment alone is enough
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// Loads it, with this process's environment on top.
+    ///
+    /// # Errors
+    /// Every problem at once.
+    pub fn load(&self) -> Result<Loaded, Problems> {
+        config::load(self.config.as_deref(), config::process_environment())
+    }
+}
+
+/// What the process says when it ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// Done or drained: 0.
+    Done,
+    /// Configuration or check failed: 1.
+    Refused,
+    /// Fatal at run time: 2.
+    Fatal,
+    /// The drain deadline passed: 3.
+    DrainDeadline,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Refused => 1,
+            Exit::Fatal => 2,
+            Exit::DrainDeadline => 3,
+        })
+    }
+}
+
+/// Runs the command that the arguments name. Failures are told on standard error.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(told) => {
+            let exit = if told.use_stderr() { Exit::Refused } else { Exit::Done };
+            // Nowhere is left to tell that this cannot be told.
+            told.print().ok();
+            return exit;
+        }
+    };
+    perform(cli.command).unwrap_or_else(|failure| tell(&failure))
+}
+
+fn perform(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Simulate(args) => block_on(commands::simulate::run(args)).map(|()| Exit::Done),
+        Command::Generate(args) => block_on(commands::generate::run(args)).map(|()| Exit::Done),
+        Command::Decode(args) => commands::decode::run(&args).map(|()| Exit::Done),
+        Command::Config(args) => commands::config::run(&args),
+        Command::Health(args) => commands::health::run(&args),
+    }
+}
+
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
+}
+
+fn tell(failure: &anyhow::Error) -> Exit {
+    let io = failure.downcast_ref::<std::io::Error>();
+    if io.is_some_and(|why| why.kind() == ErrorKind::BrokenPipe) {
+        return Exit::Done; // Whoever read the output has seen enough.
+    }
+    eprintln!("{failure:#}");
+    if failure.is::<Problems>() || failure.is::<AdminError>() {
+        Exit::Refused
+    } else {
+        Exit::Fatal
+    }
+}
+
+fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| format!("{} (revision {REVISION})", env!("CARGO_PKG_VERSION")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(args: &[&str]) -> Exit {
+        run(args.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn the_commands_are_well_formed_and_show_an_example() {
+        use clap::CommandFactory;
+        let mut cli = Cli::command();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands_mut() {
+            assert!(
+                command.render_long_help().to_string().contains("Example"),
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+
+    #[test]
+    fn bad_arguments_end_with_1_and_help_with_0() {
+        assert_eq!(exit(&["oms-sync-worker", "--help"]), Exit::Done);
+        assert_eq!(exit(&["oms-sync-worker", "--version"]), Exit::Done);
+        assert_eq!(exit(&["oms-sync-worker", "no-such-command"]), Exit::Refused);
+        assert_eq!(exit(&["oms-sync-worker"]), Exit::Refused);
+    }
+}

@@ -1,5 +1,7 @@
 //! The commands of the one binary, one file each.
 
+pub mod config;
 pub mod decode;
 pub mod generate;
+pub mod health;
 pub mod simulate;

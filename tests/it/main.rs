@@ -1,6 +1,8 @@
 //! The one integration-test binary: a module a topic.
 
+mod admin;
 mod brokers;
+mod config;
 mod consumer;
 mod dead_letter;
 mod generate;

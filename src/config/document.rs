@@ -1,0 +1,167 @@
+//! The configuration as people write it, key by key. The doc comments are the documentation: the JSON schema and the
+//! README's table are made of them. Nothing here is checked beyond its type; see `validate`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::properties::Properties;
+use super::routes::Routes;
+use super::secret::Secret;
+use super::sections::{Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, Records, Retry, Shutdown, WrittenKeys};
+use super::units;
+use super::units::schema::DurationText;
+
+/// Configuration of oms-sync-worker. Durations and sizes carry a unit: `200ms`, `64MiB`.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "oms-sync-worker")]
+pub(crate) struct Document {
+    pub(crate) kafka: Kafka,
+    pub(crate) oms: Oms,
+    /// Which task gets the changes of which bucket: a list, or the word `discover`. Empty: records must name their task.
+    pub(crate) routes: Routes,
+    pub(crate) records: Records,
+    pub(crate) events: Events,
+    pub(crate) retry: Retry,
+    pub(crate) dead_letter: DeadLetter,
+    pub(crate) limits: Limits,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) admin: Admin,
+    pub(crate) log: Log,
+}
+
+/// Where records come from.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Kafka {
+    /// Required. `host:port`, several with commas between them.
+    pub(crate) brokers: Option<String>,
+    /// Required, one or more. The topics to read.
+    pub(crate) topics: Vec<String>,
+    /// The consumer group. Workers of one group share the partitions.
+    pub(crate) group_id: String,
+    /// Where to begin in a partition for which the group has no commit point.
+    pub(crate) start_from: OffsetPolicy,
+    /// Where to go on when the commit point is gone, because retention passed it.
+    pub(crate) out_of_range: OffsetPolicy,
+    /// How often commit points are committed.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "DurationText")]
+    pub(crate) commit_interval: Duration,
+    /// Any other librdkafka property, such as `security.protocol` or `sasl.password`. Those that the worker owns are refused by name.
+    pub(crate) properties: Properties,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: None,
+            topics: Vec::new(),
+            group_id: "oms-sync-worker".to_owned(),
+            start_from: OffsetPolicy::Earliest,
+            out_of_range: OffsetPolicy::Earliest,
+            commit_interval: Duration::from_secs(1),
+            properties: Properties::default(),
+        }
+    }
+}
+
+/// Where events go.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Oms {
+    /// Required unless `oms.endpoint` is given. The region, from which the endpoint follows.
+    pub(crate) region: Option<String>,
+    /// Base URL of OMS; wins over `oms.region`.
+    pub(crate) endpoint: Option<String>,
+    /// Required. The project that owns the tasks. Also `HUAWEICLOUD_SDK_PROJECT_ID`.
+    pub(crate) project_id: Option<String>,
+    pub(crate) credentials: Credentials,
+    /// A PEM file with further trust anchors for TLS.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Longest time to connect, TLS included.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "DurationText")]
+    pub(crate) connect_timeout: Duration,
+    /// Longest time of a whole request.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "DurationText")]
+    pub(crate) request_timeout: Duration,
+    /// Requests at once, whole worker.
+    pub(crate) max_in_flight: u32,
+    /// Requests at once, one task.
+    pub(crate) max_in_flight_per_task: u32,
+    /// Requests a second, whole worker; `null` sets no limit of our own.
+    pub(crate) max_requests_per_second: Option<f64>,
+    /// How keys are written in events: `percent` writes a blank as `%20`, `form` as `+`.
+    pub(crate) key_encoding: WrittenKeys,
+    /// First pause between probes while OMS refuses everything; doubles up to 15 minutes.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "DurationText")]
+    pub(crate) hold_probe_interval: Duration,
+}
+
+impl Default for Oms {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint: None,
+            project_id: None,
+            credentials: Credentials::default(),
+            ca_file: None,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(30),
+            max_in_flight: 64,
+            max_in_flight_per_task: 16,
+            max_requests_per_second: None,
+            key_encoding: WrittenKeys::Percent,
+            hold_probe_interval: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Who signs the requests.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Credentials {
+    /// Where credentials come from. Now: `auto` and `static`, both from the keys below or the environment.
+    pub(crate) source: CredentialSource,
+    /// Access key. Also `HUAWEICLOUD_SDK_AK`, `CLOUD_SDK_AK`.
+    pub(crate) access_key: Option<Secret>,
+    /// Secret key. Also `HUAWEICLOUD_SDK_SK`, `CLOUD_SDK_SK`.
+    pub(crate) secret_key: Option<Secret>,
+    /// Security token of a temporary access key. Also `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
+    pub(crate) security_token: Option<Secret>,
+    /// For the source `file`: a directory with `access-key`, `secret-key` and `security-token`. Not available yet.
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) user: User,
+}
+
+/// For the source `token`: an IAM user.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct User {
+    /// Name of the account. Not available yet.
+    pub(crate) domain: Option<String>,
+    /// Name of the IAM user. Not available yet.
+    pub(crate) name: Option<String>,
+    /// Password of the IAM user. Not available yet.
+    pub(crate) password: Option<Secret>,
+}
+
+/// Where credentials come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CredentialSource {
+    #[default]
+    Auto,
+    Static,
+    File,
+    Profile,
+    Ecs,
+    Cce,
+    Token,
+}

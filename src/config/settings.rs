@@ -1,0 +1,130 @@
+//! The validated configuration: what the rest of the worker is given. Only `validate` makes it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::pipeline::key::TaskId;
+
+use super::properties::Properties;
+use super::secret::Secret;
+use super::sections::{
+    Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, ReadKeys, RecordFormat, Records, Retry, Shutdown, WrittenKeys,
+};
+
+/// A configuration that can be run with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where records come from.
+    pub kafka: Kafka,
+    /// Where events go.
+    pub oms: Oms,
+    /// Which task gets the changes of which bucket. Empty: records must name their task. No two have the same bucket and prefix.
+    pub routes: Vec<Route>,
+    /// How records are read.
+    pub records: Records,
+    /// How keys are grouped.
+    pub events: Events,
+    /// When a submission is tried again.
+    pub retry: Retry,
+    /// Where refused records go.
+    pub dead_letter: DeadLetter,
+    /// What the worker holds at most.
+    pub limits: Limits,
+    /// How the worker ends, and when it counts as stuck.
+    pub shutdown: Shutdown,
+    /// The HTTP server for metrics and probes.
+    pub admin: Admin,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    /// `bootstrap.servers`, not empty.
+    pub brokers: String,
+    /// Topics to read: at least one, no two alike, none of them a dead-letter topic.
+    pub topics: Vec<String>,
+    /// Consumer group, not empty.
+    pub group_id: String,
+    /// Where to begin without a commit point.
+    pub start_from: OffsetPolicy,
+    /// Where to go on when the commit point is gone.
+    pub out_of_range: OffsetPolicy,
+    /// How often commit points are committed.
+    pub commit_interval: Duration,
+    /// Other librdkafka properties; librdkafka knows each of them.
+    pub properties: Properties,
+}
+
+/// Where events go.
+#[derive(Clone, Debug)]
+pub struct Oms {
+    /// Base URL without a slash at the end, a query or a fragment.
+    pub endpoint: String,
+    /// `[A-Za-z0-9-]{1,1024}`.
+    pub project_id: String,
+    /// Who signs.
+    pub credentials: Credentials,
+    /// PEM file with further trust anchors.
+    pub ca_file: Option<PathBuf>,
+    /// Longest time to connect.
+    pub connect_timeout: Duration,
+    /// Longest time of a whole request.
+    pub request_timeout: Duration,
+    /// Requests at once, whole worker; at least 1.
+    pub max_in_flight: u32,
+    /// Requests at once, one task; at least 1 and at most `max_in_flight`.
+    pub max_in_flight_per_task: u32,
+    /// Requests a second; above 0.
+    pub max_requests_per_second: Option<f64>,
+    /// How keys are written in events.
+    pub key_encoding: WrittenKeys,
+    /// First pause between probes during a hold.
+    pub hold_probe_interval: Duration,
+}
+
+/// Static credentials. None of them is empty or holds blanks or control characters.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Access key.
+    pub access_key: Secret,
+    /// Secret key.
+    pub secret_key: Secret,
+    /// Security token of a temporary access key.
+    pub security_token: Option<Secret>,
+}
+
+/// A bucket, or a part of it, and the task that gets its changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// The task.
+    pub task: TaskId,
+    /// The source bucket, not empty.
+    pub bucket: String,
+    /// What its keys begin with, not empty.
+    pub prefix: Option<String>,
+}
+
+impl Config {
+    /// Format and key encoding of a topic's records.
+    #[must_use]
+    pub fn reading_of(&self, topic: &str) -> (RecordFormat, ReadKeys) {
+        let own = self.records.topics.get(topic).copied().unwrap_or_default();
+        (
+            own.format.unwrap_or(self.records.format),
+            own.key_encoding.unwrap_or(self.records.key_encoding),
+        )
+    }
+
+    /// The dead-letter topic of each source topic.
+    #[must_use]
+    pub fn dead_letter_topics(&self) -> BTreeMap<&str, String> {
+        self.kafka
+            .topics
+            .iter()
+            .map(|topic| (topic.as_str(), self.dead_letter.topic_of(topic)))
+            .collect()
+    }
+}

@@ -1,0 +1,148 @@
+//! Registration in one line a metric, and the handles of topics and partitions.
+
+use prometheus::{
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
+};
+
+use super::labels::RecordOutcome;
+use super::names;
+
+pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, Error> {
+    let metric = IntCounter::new(name, help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, Error> {
+    let metric = IntGauge::new(name, help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+    let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+    let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// Gauges whose values are not whole numbers.
+pub(super) fn fractions(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Error> {
+    let metric = GaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {
+    let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> Result<HistogramVec, Error> {
+    let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// Handles of a source topic.
+#[derive(Clone)]
+pub struct TopicMetrics {
+    /// Records read.
+    pub consumed: IntCounter,
+    settled: [IntCounter; 3],
+}
+
+impl TopicMetrics {
+    /// Records settled so.
+    #[must_use]
+    pub fn settled(&self, outcome: RecordOutcome) -> &IntCounter {
+        &self.settled[outcome as usize]
+    }
+}
+
+pub(super) struct TopicVecs {
+    consumed: IntCounterVec,
+    settled: IntCounterVec,
+}
+
+impl TopicVecs {
+    pub(super) fn new(r: &Registry) -> Result<Self, Error> {
+        Ok(Self {
+            consumed: counters(r, names::RECORDS_CONSUMED, "Records read", &["topic"])?,
+            settled: counters(r, names::RECORDS_SETTLED, "Records settled", &["topic", "outcome"])?,
+        })
+    }
+
+    pub(super) fn of(&self, topic: &str) -> TopicMetrics {
+        TopicMetrics {
+            consumed: self.consumed.with_label_values(&[topic]),
+            settled: RecordOutcome::ALL.map(|outcome| self.settled.with_label_values(&[topic, outcome.as_str()])),
+        }
+    }
+}
+
+/// Handles of an assigned partition.
+#[derive(Clone)]
+pub struct PartitionMetrics {
+    /// Next offset to read after a restart.
+    pub commit_point: IntGauge,
+    /// Records between the commit point and the end of the partition.
+    pub lag: IntGauge,
+    /// Age of the oldest record that is not settled, seconds; 0 where all are.
+    pub oldest_unsettled: Gauge,
+}
+
+pub(super) struct PartitionVecs {
+    commit_point: IntGaugeVec,
+    lag: IntGaugeVec,
+    oldest_unsettled: GaugeVec,
+}
+
+impl PartitionVecs {
+    pub(super) fn new(r: &Registry) -> Result<Self, Error> {
+        let labels = ["topic", "partition"];
+        let oldest = "Seconds since the oldest record that is not settled was read";
+        Ok(Self {
+            commit_point: gauges(r, names::COMMIT_POINT, "Next offset to read after a restart", &labels)?,
+            lag: gauges(
+                r,
+                names::LAG_RECORDS,
+                "Records from the commit point to the partition's end",
+                &labels,
+            )?,
+            oldest_unsettled: fractions(r, names::OLDEST_UNSETTLED, oldest, &labels)?,
+        })
+    }
+
+    pub(super) fn of(&self, topic: &str, partition: i32) -> PartitionMetrics {
+        let partition = partition.to_string();
+        let labels = [topic, partition.as_str()];
+        PartitionMetrics {
+            commit_point: self.commit_point.with_label_values(&labels),
+            lag: self.lag.with_label_values(&labels),
+            oldest_unsettled: self.oldest_unsettled.with_label_values(&labels),
+        }
+    }
+
+    pub(super) fn forget(&self, topic: &str, partition: i32) {
+        let partition = partition.to_string();
+        let labels = [topic, partition.as_str()];
+        // A series that was never made cannot be removed, and need not be.
+        self.commit_point.remove_label_values(&labels).ok();
+        self.lag.remove_label_values(&labels).ok();
+        self.oldest_unsettled.remove_label_values(&labels).ok();
+    }
+}

@@ -1,0 +1,481 @@
+//! Configuration as a whole: layers, problems, secrets, schema, and the README's table. Reads no real environment.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test's own steps need must be there"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use oms_sync_worker::config::{Loaded, Problems, Secret, load, markdown_table, schema};
+
+const MINIMAL: [(&str, &str); 6] = [
+    ("OMS_SYNC__KAFKA__BROKERS", "kafka:9092"),
+    ("OMS_SYNC__KAFKA__TOPICS", "a, b"),
+    ("OMS_SYNC__OMS__REGION", "cn-north-4"),
+    ("OMS_SYNC__OMS__PROJECT_ID", "1234"),
+    ("OMS_SYNC__OMS__CREDENTIALS__ACCESS_KEY", "access-key-in-clear"),
+    ("OMS_SYNC__OMS__CREDENTIALS__SECRET_KEY", "secret-key-in-clear"),
+];
+
+fn from_environment(variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
+    load(None, owned(variables))
+}
+
+/// The minimal environment, and these on top of it.
+fn minimal_with(more: &[(&str, &str)]) -> Result<Loaded, Problems> {
+    let given = |name: &str| more.iter().any(|(other, _)| *other == name);
+    let minimal = MINIMAL.into_iter().filter(|(name, _)| !given(name));
+    load(
+        None,
+        minimal
+            .chain(more.iter().copied())
+            .map(|(name, text)| (name.to_owned(), text.to_owned())),
+    )
+}
+
+fn from_file(yaml: &str, variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("worker.yaml");
+    std::fs::write(&path, yaml).unwrap();
+    load(Some(&path), owned(variables))
+}
+
+fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+/// `path: what` of each problem.
+fn told(result: Result<Loaded, Problems>) -> Vec<String> {
+    let problems = result.expect_err("must be refused").0;
+    problems
+        .iter()
+        .map(|problem| format!("{}: {}; {}", problem.path, problem.what, problem.instead))
+        .collect()
+}
+
+#[track_caller]
+fn check_told(result: Result<Loaded, Problems>, expected: &[&str]) {
+    let found = told(result);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\nis not\n{expected}");
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/config")
+        .join(name)
+}
+
+#[test]
+fn the_environment_alone_is_enough() {
+    let loaded = minimal_with(&[
+        (
+            "OMS_SYNC__ROUTES",
+            r#"[{"task":"31e9","bucket":"landing"},{"task":"77","bucket":"landing","prefix":"in/"}]"#,
+        ),
+        (
+            "OMS_SYNC__KAFKA__PROPERTIES",
+            r#"{"security.protocol":"SASL_SSL","sasl.password":"pass-in-clear"}"#,
+        ),
+        ("OMS_SYNC__OMS__MAX_REQUESTS_PER_SECOND", "12.5"),
+        ("OMS_SYNC__EVENTS__MAX_KEYS", "7"),
+        ("OMS_SYNC__ADMIN__UNREADY_ON_HOLD", "true"),
+        ("OMS_SYNC__OMS__CA_FILE", ""),
+        ("OMS_SYNC__LIMITS__MAX_UNSETTLED_BYTES", "1 MiB"),
+    ])
+    .unwrap();
+    let config = loaded.config;
+    assert_eq!(config.kafka.topics, ["a", "b"]);
+    assert_eq!(config.oms.project_id, "1234");
+    assert_eq!(config.oms.endpoint, "https://oms.cn-north-4.myhuaweicloud.com");
+    assert_eq!(config.oms.max_requests_per_second, Some(12.5));
+    assert_eq!(
+        (config.events.max_keys, config.admin.unready_on_hold, config.oms.ca_file),
+        (7, true, None)
+    );
+    assert_eq!(config.limits.max_unsettled_bytes, 1 << 20);
+    assert_eq!(config.kafka.properties.as_map()["sasl.password"], "pass-in-clear");
+    assert_eq!(
+        (config.routes.len(), config.routes[1].prefix.as_deref()),
+        (2, Some("in/"))
+    );
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_paths() {
+    let yaml = "
+kafka:
+  brokers: [a, b]
+  topics: object-changes
+  commit_interval: 5
+  start_from: latests
+  propertys: {}
+  properties: {enable.auto.commit: true, group.id: g}
+oms:
+  project_id: 1234
+  endpoint: ftp://x
+  max_in_flight: many
+  request_timeout: 0s
+  credentials: {access_key: ak, secret_key: 99}
+routes:
+  - {task: bad_id, bucket: b}
+  - just text
+  - {bucket: c}
+  - {task: t, bucket: d}
+  - {task: u, bucket: d}
+events: {max_keys: 11}
+limits: {max_unsettled_bytes: 64}
+";
+    let result = from_file(
+        yaml,
+        &[("OMS_SYNC__LOG__FORMAT", "xml"), ("OMS_SYNC__RETRY__INITIAL", "soon")],
+    );
+    let expected = [
+        "events.max_keys: 11 is out of range; write 1 to 10",
+        "kafka.brokers: invalid type: sequence, expected a string; write one text",
+        "kafka.commit_interval: invalid type: integer `5`, expected a string; write it with its unit, for example 1s",
+        "kafka.properties.enable.auto.commit: the worker owns this property",
+        "kafka.properties.group.id: the worker owns this property; use kafka.group_id",
+        "kafka.propertys: unknown key; did you mean kafka.properties?",
+        "kafka.start_from: unknown variant `latests`",
+        "kafka.topics: invalid type: string \"object-changes\", expected a sequence; write a list: [object-changes]",
+        "limits.max_unsettled_bytes: invalid type: integer `64`, expected a string; write it with its unit, for example 24MiB",
+        "log.format: unknown variant `xml`",
+        "oms.credentials.secret_key: has the wrong type; put it in quotes",
+        "oms.endpoint: neither http nor https",
+        "oms.max_in_flight: invalid type: string \"many\", expected u32; write a whole number",
+        "oms.project_id: invalid type: integer `1234`, expected a string; put it in quotes",
+        "oms.request_timeout: out of range; write more than 0s",
+        "retry.initial: \"soon\" is not a duration with a unit",
+        "routes[0].task: not the id of a synchronization task",
+        "routes[1]: invalid type: string \"just text\", expected a route with task and bucket",
+        "routes[2].task: missing",
+        "routes[4]: the same bucket and prefix as routes[3]",
+    ];
+    check_told(result, &expected);
+}
+
+#[test]
+fn an_empty_configuration_says_what_is_required() {
+    check_told(
+        from_environment(&[]),
+        &[
+            "kafka.brokers: missing",
+            "kafka.topics: missing",
+            "oms.credentials.access_key: missing",
+            "oms.credentials.secret_key: missing",
+            "oms.endpoint: missing; write oms.region or oms.endpoint",
+            "oms.project_id: missing",
+        ],
+    );
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_sdk_variables_come_last() {
+    let yaml = "
+kafka: {brokers: file:9092, topics: [file], properties: {security.protocol: SASL_SSL, sasl.username: file}}
+oms: {region: cn-east-3, endpoint: 'https://file.example/base/', project_id: from-file}
+";
+    let loaded = from_file(
+        yaml,
+        &[
+            ("OMS_SYNC__KAFKA__TOPICS", "env"),
+            ("OMS_SYNC__KAFKA__PROPERTIES", r#"{"sasl.username":"env"}"#),
+            ("HUAWEICLOUD_SDK_PROJECT_ID", "from-sdk"),
+            ("HUAWEICLOUD_SDK_AK", " h-ak "),
+            ("HUAWEICLOUD_SDK_SK", "h-sk"),
+            ("HUAWEICLOUD_SDK_SECURITY_TOKEN", "h-token"),
+            ("CLOUD_SDK_AK", "c-ak"),
+            ("CLOUD_SDK_SK", "c-sk"),
+        ],
+    )
+    .unwrap();
+    let config = &loaded.config;
+    assert_eq!(
+        (config.kafka.brokers.as_str(), config.kafka.topics.as_slice()),
+        ("file:9092", &["env".to_owned()][..])
+    );
+    assert_eq!(config.kafka.properties.as_map()["sasl.username"], "env");
+    assert_eq!(config.kafka.properties.as_map()["security.protocol"], "SASL_SSL");
+    assert_eq!(config.oms.project_id, "from-file");
+    assert_eq!(
+        config.oms.endpoint, "https://file.example/base",
+        "an endpoint wins over a region"
+    );
+    let credentials = &config.oms.credentials;
+    let token = credentials.security_token.as_ref().map(Secret::expose);
+    assert_eq!(
+        (credentials.access_key.expose(), credentials.secret_key.expose(), token),
+        ("h-ak", "h-sk", Some("h-token"))
+    );
+
+    let origin = |path: &str| {
+        let setting = loaded.effective.0.iter().find(|setting| setting.path == path);
+        setting.map(|setting| setting.origin.clone()).unwrap_or_default()
+    };
+    assert_eq!(origin("kafka.topics"), "OMS_SYNC__KAFKA__TOPICS");
+    assert!(origin("kafka.brokers").ends_with("worker.yaml"));
+    assert_eq!(origin("oms.credentials.access_key"), "HUAWEICLOUD_SDK_AK");
+    assert_eq!(origin("kafka.group_id"), "default");
+}
+
+#[test]
+fn a_problem_names_the_variable_or_the_file_it_came_from() {
+    let text = minimal_with(&[("OMS_SYNC__EVENTS__LINGER", "200")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.starts_with("1 configuration problem:\n  events.linger: "),
+        "{text}"
+    );
+    assert!(text.ends_with("(from OMS_SYNC__EVENTS__LINGER)"), "{text}");
+    let text = minimal_with(&[("OMS_SYNC__KAFKA__BROKER", "x")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("kafka.broker: unknown key; did you mean kafka.brokers? (from OMS_SYNC__KAFKA__BROKER)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_a_problem_with_its_name() {
+    check_told(
+        load(Some(Path::new("/nowhere/w.yaml")), owned(&MINIMAL)),
+        &["/nowhere/w.yaml: cannot be read"],
+    );
+    for yaml in ["kafka: [", "- a list", "a: 1\na: 2", "a: 1\n---\nb: 1"] {
+        let text = from_file(yaml, &MINIMAL).unwrap_err().to_string();
+        assert!(
+            text.contains("worker.yaml: is not YAML with keys and values"),
+            "{yaml}: {text}"
+        );
+    }
+    assert!(from_file("\u{feff}# nothing\n", &MINIMAL).is_ok());
+    assert!(
+        from_file("kafka:\n  properties:\noms: {ca_file: null}\n", &MINIMAL).is_ok(),
+        "null is the default"
+    );
+    let named = minimal_with(&[("OMS_SYNC_CONFIG", "/nowhere/named.yaml")]);
+    check_told(named, &["/nowhere/named.yaml: cannot be read"]);
+    assert!(minimal_with(&[("OMS_SYNC_CONFIG", "")]).is_ok());
+}
+
+#[test]
+fn topics_are_checked_against_each_other_and_the_dead_letter_topics() {
+    let topics = |list| minimal_with(&[("OMS_SYNC__KAFKA__TOPICS", list)]);
+    check_told(topics("^a.*"), &["kafka.topics[0]: a pattern of topics"]);
+    check_told(topics("a,b,a"), &["kafka.topics[2]: the same as kafka.topics[0]"]);
+    check_told(
+        topics("a,a.dlq"),
+        &["kafka.topics[1]: a.dlq is also the dead-letter topic of a"],
+    );
+    check_told(topics("a b"), &["kafka.topics[0]: \"a b\" is not the name of a topic"]);
+    check_told(topics(""), &["kafka.topics: missing"]);
+    let own = minimal_with(&[("OMS_SYNC__DEAD_LETTER__TOPIC", "b")]);
+    check_told(own, &["kafka.topics[1]: b is also the dead-letter topic of a"]);
+    let other = minimal_with(&[("OMS_SYNC__RECORDS__TOPICS", r#"{"c":{"format":"native"}}"#)]);
+    check_told(other, &["records.topics.c: not one of kafka.topics"]);
+}
+
+#[test]
+fn what_is_not_available_yet_is_refused_and_not_ignored() {
+    check_told(
+        minimal_with(&[("OMS_SYNC__ROUTES", "discover")]),
+        &["routes: not available yet: discover"],
+    );
+    for source in ["file", "profile", "ecs", "cce", "token"] {
+        let result = minimal_with(&[("OMS_SYNC__OMS__CREDENTIALS__SOURCE", source)]);
+        check_told(result, &["oms.credentials.source: not available yet"]);
+    }
+}
+
+#[test]
+fn endpoints_are_plain_urls() {
+    for (endpoint, why) in [
+        ("oms.example.com", "not a URL"),
+        ("https://user:pw-in-clear@oms.example.com", "holds a user or a password"),
+        ("https://oms.example.com?a=b", "holds a query"),
+        ("https://oms.example.com#a", "holds a fragment"),
+    ] {
+        let result = minimal_with(&[("OMS_SYNC__OMS__ENDPOINT", endpoint)]);
+        let found = told(result);
+        assert!(
+            found[0].starts_with(&format!("oms.endpoint: {why}")) && !found[0].contains("pw-in-clear"),
+            "{found:?}"
+        );
+    }
+    let warnings = |name| minimal_with(&[("OMS_SYNC__OMS__REGION", name)]).unwrap().warnings;
+    assert!(warnings("cn-north-4").is_empty());
+    assert!(warnings("cn-moon-1")[0].contains("cn-moon-1"));
+}
+
+#[test]
+fn secrets_appear_nowhere() {
+    let loaded = minimal_with(&[
+        ("OMS_SYNC__OMS__CREDENTIALS__SECURITY_TOKEN", "token-in-clear"),
+        (
+            "OMS_SYNC__KAFKA__PROPERTIES",
+            r#"{"security.protocol":"SASL_SSL","sasl.password":"pass-in-clear"}"#,
+        ),
+    ])
+    .unwrap();
+    let shown = format!("{loaded:?}\n{}\n{}", loaded.effective, loaded.effective.log_line());
+    assert!(!shown.contains("in-clear"), "{shown}");
+    assert!(shown.contains("kafka.properties.sasl.password=\"***\""), "{shown}");
+    assert_eq!(loaded.effective.log_line().lines().count(), 1);
+
+    let refused = minimal_with(&[
+        ("OMS_SYNC__OMS__CREDENTIALS__SECRET_KEY", "in-clear with blank"),
+        (
+            "OMS_SYNC__OMS__CREDENTIALS__USER",
+            r#"{"password": {"in-clear": true}}"#,
+        ),
+        ("OMS_SYNC__ROUTES", r#"[{"in-clear"}]"#),
+        (
+            "OMS_SYNC__KAFKA__PROPERTIES",
+            r#"{"sasl.password": ["in-clear"], "ssl.key.pem": "in-clear"}"#,
+        ),
+    ]);
+    let refused = refused.unwrap_err();
+    assert!(refused.0.len() >= 4, "{refused}");
+    assert!(
+        !format!("{refused} {refused:?}")
+            .replace("password.in-clear", "")
+            .contains("in-clear"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_documented_file_is_accepted_but_for_what_is_not_available_yet() {
+    check_told(
+        load(Some(&fixture("full.yaml")), []),
+        &[
+            "oms.credentials.directory: not available yet",
+            "oms.credentials.user: not available yet",
+        ],
+    );
+}
+
+#[test]
+fn every_documented_default_is_the_default() {
+    let loaded = from_environment(&MINIMAL).unwrap();
+    let shown = loaded.effective.to_string();
+    for line in [
+        "kafka.group_id = \"oms-sync-worker\"",
+        "kafka.start_from = \"earliest\"",
+        "kafka.commit_interval = \"1s\"",
+        "oms.connect_timeout = \"5s\"",
+        "oms.request_timeout = \"30s\"",
+        "oms.max_in_flight = 64",
+        "oms.max_in_flight_per_task = 16",
+        "oms.max_requests_per_second = null",
+        "oms.key_encoding = \"percent\"",
+        "oms.hold_probe_interval = \"1m\"",
+        "records.format = \"auto\"",
+        "records.folder_markers = \"sync\"",
+        "records.unrecognised = \"dead_letter\"",
+        "records.max_changes = 10000",
+        "events.max_keys = 10",
+        "events.linger = \"200ms\"",
+        "retry.initial = \"500ms\"",
+        "retry.max = \"1m\"",
+        "retry.max_retry_after = \"5m\"",
+        "limits.max_unsettled_changes = 100000",
+        "limits.max_unsettled_bytes = \"24MiB\"",
+        "limits.max_pending_keys_per_task = 50000",
+        "limits.max_uncommitted_records = 1000000",
+        "limits.max_tasks = 1000",
+        "shutdown.drain_timeout = \"25s\"",
+        "shutdown.revoke_timeout = \"5s\"",
+        "shutdown.stall_timeout = \"5m\"",
+        "admin.listen = \"0.0.0.0:9464\"",
+        "log.level = \"info\"",
+    ] {
+        assert!(
+            shown.lines().any(|shown| shown == format!("{line}  # default")),
+            "{line} is not in\n{shown}"
+        );
+    }
+}
+
+#[test]
+fn the_command_prints_what_is_in_effect_or_ends_with_1() {
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oms-sync-worker"));
+        let output = command
+            .arg("config")
+            .env_clear()
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, shown, told) = run(&MINIMAL);
+    assert_eq!((code, told.as_str()), (Some(0), ""));
+    assert!(
+        shown.contains("kafka.topics = [\"a\",\"b\"]  # OMS_SYNC__KAFKA__TOPICS\n"),
+        "{shown}"
+    );
+    let (code, shown, told) = run(&MINIMAL[1..3]);
+    assert_eq!((code, shown.as_str()), (Some(1), ""));
+    assert!(
+        told.starts_with("4 configuration problems:\n  kafka.brokers: missing"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_level_that_is_no_level_is_refused() {
+    let level = |text| minimal_with(&[("OMS_SYNC__LOG__LEVEL", text)]);
+    assert!(level("info,oms_sync_worker=debug").is_ok() && level("WARN").is_ok());
+    check_told(level("verbose"), &["log.level: not a tracing filter"]);
+    check_told(level("info,x=loud"), &["log.level: not a tracing filter"]);
+}
+
+#[test]
+fn the_schema_knows_every_documented_key_and_refuses_others() {
+    let schema = schema();
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(
+        schema["properties"]["events"]["properties"]["linger"]["default"],
+        "200ms"
+    );
+    assert_eq!(
+        schema["properties"]["oms"]["properties"]["credentials"]["additionalProperties"],
+        false
+    );
+}
+
+#[test]
+fn the_readme_shows_every_key() {
+    const BEGIN: &str = "<!-- config:begin -->\n";
+    const END: &str = "<!-- config:end -->";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme
+        .split_once(BEGIN)
+        .expect("README.md has no <!-- config:begin -->");
+    let (shown, after) = rest.split_once(END).expect("README.md has no <!-- config:end -->");
+    let table = markdown_table();
+    #[expect(clippy::disallowed_methods, reason = "asks whether to rewrite the README")]
+    let rewrite = std::env::var("UPDATE_README").is_ok_and(|value| value == "1");
+    if rewrite {
+        std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        assert!(
+            shown == table,
+            "run the test with UPDATE_README=1, or put this into README.md:\n{table}"
+        );
+    }
+}
