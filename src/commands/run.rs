@@ -1,0 +1,41 @@
+//! `run`: the worker, until a signal ends it.
+
+use anyhow::Context as _;
+use clap::Args;
+use tracing::{info, warn};
+
+use crate::cli::{ConfigFile, Exit};
+use crate::io::signal::Endings;
+use crate::metrics::REVISION;
+use crate::telemetry;
+use crate::worker::{Ended, Worker};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Runs the worker.
+pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    let loaded = args.config.load()?;
+    telemetry::init(&loaded.config.log)?;
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    info!(version = env!("CARGO_PKG_VERSION"), revision = REVISION, "{}", loaded.effective.log_line());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let mut endings = Endings::new().context("signals cannot be taken over")?;
+        let worker = Worker::start(&loaded.config)?;
+        info!(admin = %worker.admin_addr(), "started");
+        anyhow::Ok(worker.run(async || endings.next().await).await?)
+    });
+    // Blocking look-ups may still wait for brokers; nobody waits for them.
+    runtime.shutdown_background();
+    Ok(match ended? {
+        Ended::Drained => Exit::Done,
+        Ended::DeadlinePassed => Exit::DrainDeadline,
+    })
+}

@@ -1,0 +1,209 @@
+//! From the configuration to the settings of each part, and from the consumer's words to the pipeline's.
+
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+use rustc_hash::FxHashMap;
+
+use crate::config::{Config, FolderMarkers as FolderPolicy, OffsetPolicy, ReadKeys, RecordFormat, Unusable as Policy, WrittenKeys};
+use crate::formats::{DecodeOptions, FolderMarkers, Format, KeyText};
+use crate::io::consumer::{Assignment, CommittedOffset, ConsumerSettings, MissingOffset};
+use crate::io::dead_letter::ProducerSettings;
+use crate::io::fault::Fault;
+use crate::metrics::Metrics;
+use crate::metrics::labels::ChangeAction;
+use crate::oms::client::OmsSettings;
+use crate::oms::credentials::Credentials;
+use crate::oms::verdict::VerdictCodes;
+use crate::pipeline::intake::{Counted, Incoming, Intake, IntakeSettings, Tally, Unusable};
+use crate::pipeline::key::KeyEncoding;
+use crate::pipeline::partition::PartitionName;
+use crate::pipeline::record::Record;
+use crate::pipeline::retry::Backoff;
+use crate::pipeline::route::{Route, Routes};
+use crate::pipeline::settings::Settings;
+use crate::pipeline::{Assigned, CommitError};
+
+use super::WorkerError;
+
+/// How this worker names itself to Kafka, unless `kafka.properties` says otherwise.
+const CLIENT_ID: &str = "oms-sync-worker";
+
+pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
+    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    Settings {
+        max_keys: config.events.max_keys,
+        linger: config.events.linger,
+        backoff: Backoff { initial: config.retry.initial, max: config.retry.max },
+        max_retry_after: config.retry.max_retry_after,
+        max_in_flight: size(config.oms.max_in_flight),
+        max_in_flight_per_task: size(config.oms.max_in_flight_per_task),
+        max_requests_per_second: config.oms.max_requests_per_second,
+        hold_probe_interval: config.oms.hold_probe_interval,
+        max_unsettled_changes: config.limits.max_unsettled_changes,
+        max_unsettled_bytes: usize::try_from(config.limits.max_unsettled_bytes).unwrap_or(usize::MAX),
+        max_pending_keys_per_task: config.limits.max_pending_keys_per_task,
+        max_uncommitted_records: config.limits.max_uncommitted_records,
+        max_tasks: config.limits.max_tasks,
+        commit_interval: config.kafka.commit_interval,
+        drain_timeout: config.shutdown.drain_timeout,
+        revoke_timeout: config.shutdown.revoke_timeout,
+        seed,
+    }
+}
+
+pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
+    let oms = &config.oms;
+    let given = &oms.credentials;
+    let token = given.security_token.as_ref().map(|token| token.expose());
+    let read = |path: &std::path::PathBuf| {
+        let fail = |source| WorkerError::CaFile { path: path.display().to_string(), source };
+        std::fs::read(path).map_err(fail)
+    };
+    Ok(OmsSettings {
+        endpoint: oms.endpoint.clone(),
+        project_id: oms.project_id.clone(),
+        credentials: Credentials::new(given.access_key.expose(), given.secret_key.expose(), token)?,
+        connect_timeout: oms.connect_timeout,
+        request_timeout: oms.request_timeout,
+        ca_pem: oms.ca_file.as_ref().map(read).transpose()?,
+        max_in_flight: usize::try_from(oms.max_in_flight).unwrap_or(usize::MAX),
+        codes: VerdictCodes::default(),
+    })
+}
+
+pub(super) fn consumer(config: &Config) -> ConsumerSettings {
+    let kafka = &config.kafka;
+    ConsumerSettings {
+        topics: kafka.topics.clone(),
+        start_from: missing(kafka.start_from),
+        out_of_range: missing(kafka.out_of_range),
+        properties: kafka.properties.as_map().clone(),
+        client_id: CLIENT_ID.to_owned(),
+        ..ConsumerSettings::new(&kafka.brokers, &[], &kafka.group_id)
+    }
+}
+
+fn missing(policy: OffsetPolicy) -> MissingOffset {
+    match policy {
+        OffsetPolicy::Earliest => MissingOffset::Earliest,
+        OffsetPolicy::Latest => MissingOffset::Latest,
+        OffsetPolicy::Fail => MissingOffset::Fail,
+    }
+}
+
+/// Properties that say how to reach and trust a broker go for the producer too; those of a consumer do not.
+pub(super) fn producer(config: &Config) -> ProducerSettings {
+    const SHARED: [&str; 9] = [
+        "security.", "sasl.", "ssl.", "enable.ssl", "enable.sasl", "socket.", "broker.", "reconnect.", "client.",
+    ];
+    let properties = config.kafka.properties.iter();
+    let shared = properties.filter(|(name, _)| SHARED.iter().any(|prefix| name.starts_with(prefix)));
+    ProducerSettings {
+        brokers: config.kafka.brokers.clone(),
+        client_id: CLIENT_ID.to_owned(),
+        properties: shared.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+    }
+}
+
+/// What the polling thread does with each record.
+pub(super) fn intake(config: &Config, metrics: &Arc<Metrics>) -> impl FnMut(Record) -> Incoming + Send + 'static {
+    let routes = config.routes.iter().map(|route| Route {
+        task: route.task.clone(),
+        bucket: route.bucket.clone(),
+        prefix: route.prefix.clone(),
+    });
+    let intake = Intake::new(intake_settings(config), Arc::new(Routes::new(routes.collect())));
+    let metrics = Arc::clone(metrics);
+    let mut counters: FxHashMap<Counted, IntCounter> = FxHashMap::default();
+    let mut tally = Tally::default();
+    move |record| {
+        let incoming = intake.take(record, &mut tally);
+        for (counted, changes) in tally.drain() {
+            counters.entry(counted).or_insert_with(|| counter(&metrics, counted)).inc_by(changes);
+        }
+        incoming
+    }
+}
+
+fn counter(metrics: &Metrics, counted: Counted) -> IntCounter {
+    let action = match counted.action {
+        crate::formats::Action::Sync => ChangeAction::Sync,
+        crate::formats::Action::Skip => ChangeAction::Skip,
+        crate::formats::Action::Reject => ChangeAction::Reject,
+    };
+    let format = counted.format.map_or("unknown", Format::as_str);
+    metrics.changes(format, action, counted.reason.map_or("", |reason| reason.as_str()))
+}
+
+fn intake_settings(config: &Config) -> IntakeSettings {
+    let decode = |(format, keys): (RecordFormat, ReadKeys)| DecodeOptions {
+        format: match format {
+            RecordFormat::Auto => None,
+            RecordFormat::Native => Some(Format::Native),
+            RecordFormat::AwsS3 => Some(Format::AwsS3),
+        },
+        key_text: match keys {
+            ReadKeys::Auto => KeyText::Auto,
+            ReadKeys::Form => KeyText::Form,
+            ReadKeys::Raw => KeyText::Raw,
+        },
+        folder_markers: match config.records.folder_markers {
+            FolderPolicy::Sync => FolderMarkers::Sync,
+            FolderPolicy::Skip => FolderMarkers::Skip,
+        },
+        max_changes: config.records.max_changes,
+    };
+    let policy = |policy| match policy {
+        Policy::DeadLetter => Unusable::DeadLetter,
+        Policy::Skip => Unusable::Skip,
+    };
+    let topics = config.records.topics.keys();
+    IntakeSettings {
+        decode: decode((config.records.format, config.records.key_encoding)),
+        topics: topics.map(|topic| (topic.as_str().into(), decode(config.reading_of(topic)))).collect(),
+        unrecognised: policy(config.records.unrecognised),
+        no_route: policy(config.records.no_route),
+        key_encoding: match config.oms.key_encoding {
+            WrittenKeys::Percent => KeyEncoding::Percent,
+            WrittenKeys::Form => KeyEncoding::Form,
+        },
+    }
+}
+
+pub(super) fn assigned(partitions: Vec<Assignment>) -> Vec<Assigned> {
+    let assigned = |Assignment { at, epoch, committed }| Assigned { name: at, epoch, committed };
+    partitions.into_iter().map(assigned).collect()
+}
+
+pub(super) fn names(partitions: Vec<Assignment>) -> Vec<PartitionName> {
+    partitions.into_iter().map(|assignment| assignment.at).collect()
+}
+
+/// For the log: `topic[0], topic[1]`.
+pub(super) fn list(partitions: &[Assignment]) -> String {
+    let names: Vec<_> = partitions.iter().map(|assignment| assignment.at.to_string()).collect();
+    names.join(", ")
+}
+
+/// A commit is as good as its worst partition.
+pub(super) fn commit_result(
+    result: Result<(), Fault>,
+    offsets: &[CommittedOffset],
+) -> Result<(), (CommitError, Fault)> {
+    let each = offsets.iter().map(|offset| offset.result.clone());
+    let fault = std::iter::once(result).chain(each).find_map(Result::err);
+    fault.map_or(Ok(()), |fault| Err((commit_error(&fault.code), fault)))
+}
+
+fn commit_error(code: &str) -> CommitError {
+    const FENCED: [&str; 6] = [
+        "RebalanceInProgress",
+        "IllegalGeneration",
+        "UnknownMemberId",
+        "FencedInstanceId",
+        "FencedMemberEpoch",
+        "StaleMemberEpoch",
+    ];
+    if FENCED.contains(&code) { CommitError::Fenced } else { CommitError::Failed }
+}

@@ -1,0 +1,350 @@
+//! What the worker shows: metrics, probes and `/status`, made from the pipeline's report about once a second.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use serde_json::json;
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::io::admin::AdminState;
+use crate::io::dead_letter::DELIVERY_TIMEOUT;
+use crate::io::fault::Fault;
+use crate::metrics::labels::{RecordOutcome, TaskState, hold_reason};
+use crate::metrics::{Metrics, PartitionMetrics, TaskGauges, TaskMetrics, TopicMetrics};
+use crate::pipeline::CommitError;
+use crate::pipeline::answer::HoldReason;
+use crate::pipeline::intake::Incoming;
+use crate::pipeline::key::TaskId;
+use crate::pipeline::ledger::Outcome;
+use crate::pipeline::partition::PartitionName;
+use crate::pipeline::report::{Report, TaskReport};
+use crate::pipeline::task::Block;
+use crate::pipeline::time::Time;
+
+/// How long a commit may take by itself: the consumer gives up before.
+const COMMIT_TIMEOUT: Duration = Duration::from_mins(2);
+/// Handles of tasks that are kept; all that are not routed share one series.
+const MAX_KEPT_TASKS: usize = 10_000;
+
+/// Shows the worker to people, probes and Prometheus.
+pub(super) struct Publisher {
+    metrics: Arc<Metrics>,
+    state: Arc<AdminState>,
+    routed: Vec<TaskId>,
+    unready_on_hold: bool,
+    stall_timeout: Duration,
+    request_timeout: Duration,
+    topics: FxHashMap<Arc<str>, TopicMetrics>,
+    tasks: FxHashMap<TaskId, TaskMetrics>,
+    partitions: BTreeMap<PartitionName, PartitionMetrics>,
+    ends: BTreeMap<PartitionName, i64>,
+    in_group: bool,
+    kafka_problems: BTreeMap<String, String>,
+    topic_problems: Vec<String>,
+    letter_problem: Option<String>,
+    last_commit: Option<String>,
+    stall: Option<String>,
+    unready: Vec<String>,
+}
+
+impl Publisher {
+    pub(super) fn new(config: &Config, metrics: Arc<Metrics>, state: Arc<AdminState>) -> Self {
+        Self {
+            metrics,
+            state,
+            routed: config.routes.iter().map(|route| route.task.clone()).collect(),
+            unready_on_hold: config.admin.unready_on_hold,
+            stall_timeout: config.shutdown.stall_timeout,
+            request_timeout: config.oms.request_timeout,
+            topics: FxHashMap::default(),
+            tasks: FxHashMap::default(),
+            partitions: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            in_group: false,
+            kafka_problems: BTreeMap::new(),
+            topic_problems: vec!["dead-letter topics: not looked at yet".to_owned()],
+            letter_problem: None,
+            last_commit: None,
+            stall: None,
+            unready: Vec::new(),
+        }
+    }
+
+    /// The counters of a task.
+    pub(super) fn task(&mut self, task: &TaskId) -> &TaskMetrics {
+        if self.tasks.len() >= MAX_KEPT_TASKS && !self.tasks.contains_key(task) {
+            self.tasks.clear();
+        }
+        let metrics = &self.metrics;
+        self.tasks.entry(task.clone()).or_insert_with(|| metrics.task(task))
+    }
+
+    pub(super) fn consumed(&mut self, records: &[(u64, Incoming)]) {
+        for (_, incoming) in records {
+            self.topic(&incoming.record.topic).consumed.inc();
+        }
+        self.kafka_problems.clear(); // Kafka delivers
+    }
+
+    fn topic(&mut self, topic: &Arc<str>) -> &TopicMetrics {
+        if !self.topics.contains_key(topic) {
+            self.topics.insert(Arc::clone(topic), self.metrics.topic(topic));
+        }
+        &self.topics[topic]
+    }
+
+    pub(super) fn joined(&mut self, with_partitions: bool) {
+        self.in_group = true;
+        if with_partitions {
+            self.kafka_problems.clear();
+        }
+    }
+
+    pub(super) fn lost(&mut self, names: &[PartitionName]) {
+        self.in_group = false;
+        self.unassigned(names);
+    }
+
+    pub(super) fn unassigned(&mut self, names: &[PartitionName]) {
+        for name in names {
+            self.partitions.remove(name);
+            self.ends.remove(name);
+            self.metrics.forget_partition(&name.topic, name.partition);
+        }
+    }
+
+    pub(super) fn watermarks(&mut self, ends: Vec<(PartitionName, i64)>) {
+        self.ends.extend(ends);
+    }
+
+    pub(super) fn kafka_error(&mut self, fault: &Fault) {
+        if self.kafka_problems.insert(fault.code.clone(), fault.text.clone()).is_none() {
+            warn!(code = fault.code, "Kafka: {}; trying again", fault.text);
+        }
+    }
+
+    pub(super) fn topic_problems(&mut self, problems: Vec<String>) {
+        for problem in problems.iter().filter(|problem| !self.topic_problems.contains(problem)) {
+            warn!("{problem}");
+        }
+        self.topic_problems = problems;
+    }
+
+    pub(super) fn letter_problem(&mut self, problem: Option<String>) {
+        self.letter_problem = problem.map(|problem| format!("dead letters cannot be written: {problem}"));
+    }
+
+    pub(super) fn committed(&mut self, result: &Result<(), (CommitError, Fault)>) {
+        let told = result.as_ref().err().map(|(_, fault)| fault.to_string());
+        if told.is_some() && self.last_commit != told {
+            warn!(fault = told, "commit failed; trying again, or the partitions have a new owner");
+        }
+        self.last_commit = told;
+    }
+
+    /// Brings everything up to date.
+    pub(super) fn publish(&mut self, report: Report, now: Time, last_poll: Time) {
+        self.state.beat();
+        self.show_counts(&report);
+        self.show_tasks(&report, now);
+        self.show_partitions(&report, now);
+        self.show_stall(&report, now, last_poll);
+        self.show_readiness(&report);
+        let status = self.status(&report, now).to_string();
+        self.state.set_status(status.into());
+    }
+
+    fn show_counts(&mut self, report: &Report) {
+        for (topic, outcome, records) in report.settled.iter() {
+            let outcome = match outcome {
+                Outcome::Skipped => RecordOutcome::Skipped,
+                Outcome::Accepted => RecordOutcome::Accepted,
+                Outcome::DeadLettered => RecordOutcome::DeadLettered,
+            };
+            self.topic(topic).settled(outcome).inc_by(records);
+        }
+        let live = report.tasks.iter().map(|task| (&task.id, task.counts));
+        for (task, counts) in live.chain(report.departed.iter().map(|(task, counts)| (task, *counts))) {
+            let metrics = self.task(task);
+            metrics.coalesced.inc_by(counts.coalesced);
+            metrics.keys_accepted.inc_by(counts.accepted);
+            metrics.keys_dead_lettered.inc_by(counts.dead_lettered);
+        }
+        self.metrics.unsettled_changes.set(whole(report.unsettled.0));
+        self.metrics.unsettled_bytes.set(whole(report.unsettled.1));
+        self.metrics.unsettled_changes_limit.set(whole(report.limits.0));
+        self.metrics.unsettled_bytes_limit.set(whole(report.limits.1));
+        self.metrics.assigned_partitions.set(whole(report.partitions.len()));
+    }
+
+    fn show_tasks(&self, report: &Report, now: Time) {
+        #[expect(clippy::cast_precision_loss, reason = "a concurrency limit is small")]
+        let gauges = |task: &TaskReport| TaskGauges {
+            pending_keys: task.pending,
+            in_flight: task.in_flight,
+            oldest_pending_seconds: age(task.oldest, now),
+            concurrency_limit: task.concurrency_limit as f64,
+            lone_retry_keys: task.lone_keys.len(),
+        };
+        self.metrics.show_tasks(report.tasks.iter().map(|task| (&task.id, gauges(task))));
+        let mut holds: Vec<_> = report.hold.iter().map(|(reason, _)| (*reason, None)).collect();
+        for task in &report.tasks {
+            if let Some((Block::Permission, _)) = task.block {
+                holds.push((HoldReason::Permission, Some(&task.id)));
+            }
+        }
+        self.metrics.show_holds(&holds);
+        for id in &self.routed {
+            let task = report.tasks.iter().find(|task| task.id == *id);
+            let state = match task.and_then(|task| task.block) {
+                Some((Block::Stopped, _)) => TaskState::Stopped,
+                _ if task.is_some_and(|task| task.accepted) => TaskState::Synchronizing,
+                _ => TaskState::Unknown,
+            };
+            self.metrics.show_task_state(id, state);
+        }
+    }
+
+    fn show_partitions(&mut self, report: &Report, now: Time) {
+        for partition in &report.partitions {
+            let name = &partition.name;
+            let metrics = &self.metrics;
+            let series = self.partitions.entry(name.clone());
+            let series = series.or_insert_with(|| metrics.partition(&name.topic, name.partition));
+            if let Some(point) = partition.commit_point {
+                series.commit_point.set(point);
+            }
+            if let (Some(point), Some(end)) = (partition.commit_point.or(partition.committed), self.ends.get(name)) {
+                series.lag.set((end - point).max(0));
+            }
+            series.oldest_unsettled.set(age(partition.oldest, now));
+        }
+    }
+
+    /// A step that has neither ended nor failed within its own timeout plus `stall_timeout`.
+    fn show_stall(&mut self, report: &Report, now: Time, last_poll: Time) {
+        let steps = [
+            ("the Kafka client has not polled", Some(last_poll), Duration::ZERO),
+            ("a request to OMS has no end", report.oldest_submission, self.request_timeout),
+            ("a dead letter has no delivery report", report.oldest_letter, DELIVERY_TIMEOUT),
+            ("a commit has no result", report.commit_since, COMMIT_TIMEOUT),
+        ];
+        let stall = steps.into_iter().find_map(|(what, since, own)| {
+            let waited = now.since(since?);
+            (waited > own + self.stall_timeout).then(|| format!("{what} for {} s", waited.as_secs()))
+        });
+        if let Some(stall) = stall.as_ref().filter(|_| self.stall.is_none()) {
+            error!("stalled: {stall}");
+        }
+        self.metrics.stalled.set(i64::from(stall.is_some()));
+        self.stall.clone_from(&stall);
+        self.state.set_stall(stall);
+    }
+
+    fn show_readiness(&mut self, report: &Report) {
+        let mut reasons: Vec<String> = Vec::new();
+        if report.draining {
+            reasons.push("draining".to_owned());
+        }
+        if !self.in_group {
+            reasons.push("not in the consumer group yet".to_owned());
+        }
+        reasons.extend(self.kafka_problems.iter().map(|(code, text)| format!("Kafka: {text} ({code})")));
+        reasons.extend(self.topic_problems.iter().cloned());
+        reasons.extend(self.letter_problem.clone());
+        if let Some((reason, _)) = report.hold.filter(|_| self.unready_on_hold) {
+            reasons.push(format!("hold: {}", hold_reason(reason)));
+        }
+        if reasons != self.unready {
+            match reasons.is_empty() {
+                true => info!("ready"),
+                false => info!(reasons = reasons.join("; "), "not ready"),
+            }
+            self.unready.clone_from(&reasons);
+        }
+        self.state.set_unready(reasons);
+    }
+
+    fn status(&self, report: &Report, now: Time) -> serde_json::Value {
+        let tasks = report.tasks.iter().map(|task| {
+            json!({
+                "task": task.id.as_str(),
+                "pending_keys": task.pending,
+                "in_flight": task.in_flight,
+                "concurrency_limit": task.concurrency_limit,
+                "oldest_pending_seconds": age(task.oldest, now),
+                "waits_because": waits_because(task, report, now),
+                "lone_retry_keys": task.lone_keys,
+            })
+        });
+        let partitions = report.partitions.iter().map(|partition| {
+            json!({
+                "topic": *partition.name.topic,
+                "partition": partition.name.partition,
+                "commit_point": partition.commit_point,
+                "committed": partition.committed,
+                "end": self.ends.get(&partition.name),
+                "uncommitted_records": partition.uncommitted,
+                "oldest_unsettled_seconds": age(partition.oldest, now),
+                "paused": partition.paused,
+                "being_revoked": partition.revoking,
+            })
+        });
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "ready": self.unready.is_empty(),
+            "not_ready_because": self.unready,
+            "stalled": self.stall,
+            "draining": report.draining,
+            "hold": report.hold.map(|(reason, since)| json!({
+                "reason": hold_reason(reason),
+                "for_seconds": now.since(since).as_secs_f64(),
+            })),
+            "unsettled": {
+                "changes": report.unsettled.0, "changes_limit": report.limits.0,
+                "bytes": report.unsettled.1, "bytes_limit": report.limits.1,
+                "reading_waits": report.full,
+            },
+            "requests_per_second_limit": report.rate,
+            "dead_letters": {"unacknowledged": report.letters, "problem": self.letter_problem},
+            "last_commit_problem": self.last_commit,
+            "partitions": partitions.collect::<Vec<_>>(),
+            "tasks": tasks.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Why a task's keys are not on their way, in words; nothing where none wait.
+fn waits_because(task: &TaskReport, report: &Report, now: Time) -> Option<String> {
+    if task.pending == 0 {
+        return None;
+    }
+    if let Some((reason, since)) = report.hold {
+        let seconds = now.since(since).as_secs();
+        return Some(format!("the worker holds ({}) for {seconds} s", hold_reason(reason)));
+    }
+    if let Some((block, since)) = task.block {
+        let why = match block {
+            Block::Permission => "OMS denies permission for it",
+            Block::Stopped => "the task is stopped",
+        };
+        return Some(format!("{why}, for {} s", now.since(since).as_secs()));
+    }
+    if task.paused_until > now {
+        let seconds = task.paused_until.since(now).as_secs_f64();
+        return Some(format!("its requests fail; the next one goes out in {seconds:.1} s"));
+    }
+    let full = task.in_flight >= task.concurrency_limit;
+    Some(if full { "as many requests are out as may be" } else { "it waits for company, a retry or its turn" }.to_owned())
+}
+
+fn age(since: Option<Time>, now: Time) -> f64 {
+    since.map_or(0.0, |since| now.since(since).as_secs_f64())
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
