@@ -79,7 +79,7 @@ fn launch_at(port: u16) -> Result<RealBroker, String> {
     let image = GenericImage::new("apache/kafka", "4.3.1")
         .with_wait_for(WaitFor::message_on_stdout("Kafka Server started"))
         .with_mapped_port(port, port.tcp())
-        .with_startup_timeout(Duration::from_secs(120));
+        .with_startup_timeout(Duration::from_mins(2));
     let image = environment(port)
         .into_iter()
         .fold(image, |image, (name, value)| image.with_env_var(name, value));

@@ -247,10 +247,14 @@ fn an_asynchronous_commit_of_rdkafka_tells_nothing() {
         .set("enable.auto.commit", "false");
     let consumer: BaseConsumer<Counting> = config.create_with_context(told.clone()).unwrap();
     consumer.subscribe(&["t"]).unwrap();
+    let deadline = Instant::now() + BOUND;
+    while consumer.assignment().unwrap().count() == 0 {
+        assert!(Instant::now() < deadline, "no assignment");
+        drop(consumer.poll(Duration::from_millis(50)));
+    }
     let mut list = TopicPartitionList::new();
     list.add_partition_offset("t", 0, Offset::Offset(3)).unwrap();
     consumer.commit(&list, CommitMode::Async).unwrap();
-    let deadline = Instant::now() + BOUND;
     while brokers::committed(&broker.servers(), "g", "t", 1) != [Some(3)] {
         assert!(Instant::now() < deadline, "the commit did not arrive");
         drop(consumer.poll(Duration::from_millis(50)));
@@ -289,8 +293,9 @@ fn the_end_counts_control_records_and_never_passes_an_undelivered_record() {
                 ends[usize::try_from(at.partition).unwrap()] = Some(offset);
             }
             ConsumerEvent::Watermarks(all) => {
-                all.iter()
-                    .for_each(|(at, mark)| marks[usize::try_from(at.partition).unwrap()] = Some(*mark));
+                for (at, mark) in all {
+                    marks[usize::try_from(at.partition).unwrap()] = Some(mark);
+                }
             }
             _ => {}
         }

@@ -24,7 +24,9 @@ fn letters(servers: &str, properties: &[(&str, &str)]) -> DeadLetters {
     .unwrap()
 }
 
-fn letter(topic: &str, key: Option<&[u8]>, value: Option<&[u8]>) -> Letter {
+type Bytes<'a> = Option<&'a [u8]>;
+
+fn letter(topic: &str, key: Bytes<'_>, value: Bytes<'_>) -> Letter {
     let headers = [
         ("source", Some(&[0xff, 0][..])),
         ("source", None),
@@ -57,8 +59,7 @@ fn a_letter_is_the_record_verbatim_with_the_new_headers_stamped_now() {
     let topic = unique("dlq");
     brokers::create_topic(&broker.servers, &topic, 1, &[]);
     let letters = letters(&broker.servers, &[]);
-    let all: [(Option<&[u8]>, Option<&[u8]>); 3] =
-        [(Some(&[0xfe]), Some(&[0, 1])), (None, None), (Some(&[]), Some(&[]))];
+    let all: [(Bytes<'_>, Bytes<'_>); 3] = [(Some(&[0xfe]), Some(&[0, 1])), (None, None), (Some(&[]), Some(&[]))];
     for (key, value) in all {
         assert_eq!(wait_for(letters.produce(&letter(&topic, key, value))), Ok(()));
     }

@@ -74,7 +74,7 @@ impl Member {
         match &event {
             ConsumerEvent::Assigned(new) => self.owned.extend(new.iter().map(|one| (one.at.clone(), one.clone()))),
             ConsumerEvent::Revoked(old) | ConsumerEvent::Lost(old) => {
-                old.iter().for_each(|one| drop(self.owned.remove(&one.at)));
+                self.owned.retain(|at, _| old.iter().all(|one| one.at != *at));
             }
             ConsumerEvent::Records(Batch { records, .. }) => {
                 self.records
