@@ -4,4 +4,5 @@ pub mod config;
 pub mod decode;
 pub mod generate;
 pub mod health;
+pub mod run;
 pub mod simulate;

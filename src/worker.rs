@@ -227,7 +227,7 @@ impl Worker {
                 });
                 self.letters.push(Box::pin(async move { Written { id, letter, result: report.await } }));
             }
-            Effect::Commit(offsets) => self.consumer.send(Command::Commit(offsets)),
+            Effect::Commit(offsets) => self.consumer.commit(offsets),
             Effect::Pause(name) => self.consumer.send(Command::Pause(vec![name])),
             Effect::Resume(name) => self.consumer.send(Command::Resume(vec![name])),
             Effect::Unassign(names) => {
@@ -308,8 +308,8 @@ impl Worker {
                 self.publisher.lost(&names);
                 self.step(Input::Lost(names));
             }
-            ConsumerEvent::Committed { result, offsets } => {
-                let result = parts::commit_result(result, &offsets);
+            ConsumerEvent::Committed { result, .. } => {
+                let result = parts::commit_result(result);
                 self.metrics.commits(match &result {
                     Ok(()) => CommitOutcome::Ok,
                     Err((CommitError::Failed, _)) => CommitOutcome::Failed,

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::cli::{ConfigFile, Exit};
 use crate::io::signal::Endings;
@@ -28,14 +28,20 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let mut endings = Endings::new().context("signals cannot be taken over")?;
-        let worker = Worker::start(&loaded.config)?;
+        let worker = match Worker::start(&loaded.config) {
+            Ok(worker) => worker,
+            Err(refused) => {
+                error!("{refused}");
+                return Ok(Exit::Refused);
+            }
+        };
         info!(admin = %worker.admin_addr(), "started");
-        anyhow::Ok(worker.run(async || endings.next().await).await?)
+        Ok(match worker.run(async || endings.next().await).await? {
+            Ended::Drained => Exit::Done,
+            Ended::DeadlinePassed => Exit::DrainDeadline,
+        })
     });
     // Blocking look-ups may still wait for brokers; nobody waits for them.
     runtime.shutdown_background();
-    Ok(match ended? {
-        Ended::Drained => Exit::Done,
-        Ended::DeadlinePassed => Exit::DrainDeadline,
-    })
+    ended
 }

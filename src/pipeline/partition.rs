@@ -17,6 +17,12 @@ pub struct PartitionName {
     pub partition: i32,
 }
 
+impl std::fmt::Display for PartitionName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
 /// One partition, for the life of one assignment.
 #[derive(Debug)]
 pub struct Partition {

@@ -50,6 +50,8 @@ pub struct TaskReport {
     pub oldest: Option<Time>,
     /// Why it may not send, and since when.
     pub block: Option<(Block, Time)>,
+    /// Whether OMS has accepted an event of it.
+    pub accepted: bool,
     /// Until when it pauses because its requests fail.
     pub paused_until: Time,
     /// Keys that stand alone and are still answered with a fault.
@@ -145,6 +147,7 @@ impl Pipeline {
             concurrency_limit: task.pressure.limit(),
             oldest: task.pending.oldest(&self.entries),
             block: task.block.as_ref().map(|block| (block.reason, block.since)),
+            accepted: task.accepted_at.is_some(),
             paused_until: task.pressure.not_before(),
             counts: std::mem::take(&mut task.counts),
             lone_keys: lone_keys(task).map(|id| self.entries[id].key.decode().into()).collect(),

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::config::{Config, FolderMarkers as FolderPolicy, OffsetPolicy, ReadKeys, RecordFormat, Unusable as Policy, WrittenKeys};
 use crate::formats::{DecodeOptions, FolderMarkers, Format, KeyText};
-use crate::io::consumer::{Assignment, CommittedOffset, ConsumerSettings, MissingOffset};
+use crate::io::consumer::{Assignment, ConsumerSettings, MissingOffset};
 use crate::io::dead_letter::ProducerSettings;
 use crate::io::fault::Fault;
 use crate::metrics::Metrics;
@@ -186,14 +186,9 @@ pub(super) fn list(partitions: &[Assignment]) -> String {
     names.join(", ")
 }
 
-/// A commit is as good as its worst partition.
-pub(super) fn commit_result(
-    result: Result<(), Fault>,
-    offsets: &[CommittedOffset],
-) -> Result<(), (CommitError, Fault)> {
-    let each = offsets.iter().map(|offset| offset.result.clone());
-    let fault = std::iter::once(result).chain(each).find_map(Result::err);
-    fault.map_or(Ok(()), |fault| Err((commit_error(&fault.code), fault)))
+/// What a commit's result means.
+pub(super) fn commit_result(result: Result<(), Fault>) -> Result<(), (CommitError, Fault)> {
+    result.map_err(|fault| (commit_error(&fault.code), fault))
 }
 
 fn commit_error(code: &str) -> CommitError {

@@ -1,27 +1,11 @@
 //! What the consumer tells the loop, and what the loop asks of it.
 
-use std::fmt;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::Signal;
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
-
-/// A partition of a topic. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct TopicPartition {
-    /// Topic.
-    pub topic: Arc<str>,
-    /// Partition, at least 0.
-    pub partition: i32,
-}
-
-impl fmt::Display for TopicPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}]", self.topic, self.partition)
-    }
-}
+pub use crate::pipeline::partition::PartitionName as TopicPartition;
 
 /// A partition as it was assigned to this member.
 #[derive(Clone, PartialEq, Eq, Debug)]
