@@ -65,17 +65,14 @@ fn decode_entry<'a>(entry: Entry<'a>, collector: &mut Collector<'_, 'a>) {
         event_name: entry.event_name.0,
         written: KeyText::Form,
     };
-    let outcome = if !is_aws {
-        found.key = None; // how this one writes its keys is not known
-        Outcome::Skip(Reason::UnknownEventSource)
-    } else {
-        match found.event_name.as_deref().map(unwanted) {
-            None => Outcome::Reject(Reason::MissingEventName),
-            Some(Some(reason)) => Outcome::Skip(reason),
-            Some(None) if found.bucket.is_none() => Outcome::Reject(Reason::MissingBucket),
-            Some(None) => Outcome::Sync,
-        }
+    let outcome = match found.event_name.as_deref().map(unwanted) {
+        _ if !is_aws => Outcome::Skip(Reason::UnknownEventSource),
+        None => Outcome::Reject(Reason::MissingEventName),
+        Some(Some(reason)) => Outcome::Skip(reason),
+        Some(None) if found.bucket.is_none() => Outcome::Reject(Reason::MissingBucket),
+        Some(None) => Outcome::Sync,
     };
+    found.key = found.key.filter(|_| is_aws); // how the others write their keys is not known
     collector.push(found, outcome);
 }
 

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::key::{EncodedKey, KeyEncoding, KeyError, TaskId};
 use super::record::Record;
-use super::route::Routes;
+use super::route::{RouteError, Routes};
 use crate::formats::{self, Action, Change, DecodeOptions, Format, Outcome, Reason};
 
 /// A record with what has to be done for it. With neither changes nor rejects it is settled as skipped.
@@ -119,7 +119,7 @@ impl Intake {
         let task = self
             .routes
             .route(change.bucket.as_deref(), key, change.task.as_deref())
-            .map_err(|e| e.reason())?;
+            .map_err(RouteError::reason)?;
         Ok((task, EncodedKey::encode(key, self.settings.key_encoding)?))
     }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
-/// Longest encoded key that OMS takes, in characters (all ASCII). Source: the CreateSyncEvents API page.
+/// Longest encoded key that OMS takes, in characters (all ASCII). Source: the `CreateSyncEvents` API page.
 pub const MAX_ENCODED_KEY_CHARS: usize = 16_384;
 
-/// Longest task id. Source: the CreateSyncEvents API page.
+/// Longest task id. Source: the `CreateSyncEvents` API page.
 pub const MAX_TASK_ID_CHARS: usize = 1_024;
 
 /// All but `A-Za-z0-9-_.~`.
