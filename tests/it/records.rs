@@ -4,15 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Parser;
 use oms_sync_worker::commands::decode::{DecodeArgs, decode_all};
 use oms_sync_worker::formats::{self, DecodeOptions, FolderMarkers, Format, KeyText, Reason};
-use oms_sync_worker::pipeline::intake::{Intake, IntakeSettings, RejectStage, Tally, Unusable};
-use oms_sync_worker::pipeline::key::TaskId;
 use oms_sync_worker::pipeline::record::{Header, Record};
-use oms_sync_worker::pipeline::route::{Route, Routes};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -329,90 +325,6 @@ fn the_task_beside_the_key_goes_before_the_header() {
         Some("header")
     );
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"\xff")).as_deref(), Some("\u{fffd}"));
-}
-
-fn intake(settings: IntakeSettings) -> Intake {
-    let route = Route {
-        task: TaskId::new("t1").unwrap(),
-        bucket: "b".into(),
-        prefix: None,
-    };
-    Intake::new(settings, Arc::new(Routes::new(vec![route])))
-}
-
-#[test]
-fn a_record_becomes_tasks_encoded_keys_and_rejects() {
-    let long = "中".repeat(2_000);
-    let value = json!([
-        {"bucket": "b", "keys": ["a b", long]}, {"bucket": "nowhere", "key": "k"},
-        {"sync_task_id": "t2", "key": "k"}, {"sync_task_id": "t 2", "key": "k"}, {"bucket": "b", "key": "x", "event": "deleted"},
-    ]);
-    let mut tally = Tally::default();
-    let incoming = intake(IntakeSettings::default()).take(record(Some(value.to_string().as_bytes())), &mut tally);
-    let changes: Vec<_> = incoming
-        .changes
-        .iter()
-        .map(|(task, key)| (task.as_str(), key.as_str()))
-        .collect();
-    assert_eq!(changes, [("t1", "a%20b")]);
-    let rejects: Vec<_> = incoming
-        .rejects
-        .iter()
-        .map(|r| (r.stage, r.reason, r.key.as_deref()))
-        .collect();
-    assert_eq!(
-        rejects,
-        [
-            (RejectStage::Decode, "key_too_long", None),
-            (RejectStage::Route, "no_route", Some("k")),
-            (RejectStage::Route, "unknown_task", Some("k")),
-            (RejectStage::Route, "invalid_task", Some("k")),
-        ]
-    );
-    assert_eq!(tally.drain().map(|(_, count)| count).sum::<u64>(), 6);
-    assert_eq!(tally.drain().count(), 0);
-}
-
-#[test]
-fn policies_turn_rejects_into_counted_skips() {
-    let settings = IntakeSettings {
-        unrecognised: Unusable::Skip,
-        no_route: Unusable::Skip,
-        ..IntakeSettings::default()
-    };
-    let intake = intake(settings);
-    let mut tally = Tally::default();
-    for value in ["{}", r#"{"bucket":"nowhere","key":"k"}"#, "broken"] {
-        let incoming = intake.take(record(Some(value.as_bytes())), &mut tally);
-        assert_eq!(incoming.rejects.len(), usize::from(value == "broken"), "{value}");
-    }
-    let counted: Vec<_> = tally
-        .drain()
-        .map(|(c, n)| (c.action.as_str(), c.reason.map(Reason::as_str), n))
-        .collect();
-    assert_eq!(
-        counted,
-        [
-            ("skip", Some("unrecognised"), 1),
-            ("skip", Some("no_route"), 1),
-            ("reject", Some("invalid_json"), 1)
-        ]
-    );
-}
-
-#[test]
-fn a_topic_may_have_options_of_its_own() {
-    let mut settings = IntakeSettings::default();
-    let raw = DecodeOptions {
-        key_text: KeyText::Raw,
-        ..DecodeOptions::default()
-    };
-    settings.topics.insert("object-changes".into(), raw);
-    let incoming = intake(settings).take(
-        record(Some(s3("ObjectCreated:Put", "a+b").as_bytes())),
-        &mut Tally::default(),
-    );
-    assert_eq!(incoming.changes[0].1.decode(), "a+b");
 }
 
 #[test]
