@@ -9,17 +9,16 @@ use super::document::{Document, Entry, S3};
 use super::shape::Object;
 use super::{KeyText, Outcome, Reason};
 
-/// Sources that have the shape but write their keys or names in other ways; reading them as AWS would corrupt keys.
+/// Sources that have the shape but write keys in other ways, so that reading them as AWS would corrupt keys. They tell of
+/// real changes and no family reads them: unrecognised, hence dead-lettered, where a source that nobody knows is skipped.
 const LOOK_ALIKES: [&str; 4] = ["minio:s3", "ceph:s3", "noobaa:s3", "ctyun:s3"];
 
 pub(super) fn claims(document: &Document<'_>, _: &Collector<'_, '_>, _: bool) -> bool {
     let Some(records) = &document.records.0 else {
         return is_test_event(document);
     };
-    records
-        .items
-        .first()
-        .is_none_or(|Object(entry)| entry.as_ref().is_some_and(is_s3))
+    let items = &records.items;
+    items.is_empty() || items.iter().any(|Object(entry)| entry.as_ref().is_some_and(is_s3))
 }
 
 pub(super) fn decode<'a>(document: Document<'a>, collector: &mut Collector<'_, 'a>) {

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use oms_sync_worker::commands::generate::{
-    GeneratedRecord, Generator, GeneratorConfig, WriteError, WriteSettings, write,
+    GenerateArgs, GeneratedRecord, Generator, GeneratorConfig, WriteError, WriteSettings, run, write,
 };
 use oms_sync_worker::formats::Format;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -27,6 +28,12 @@ const CONFIG: GeneratorConfig = GeneratorConfig {
     buckets: 3,
     seed: 42,
 };
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: GenerateArgs,
+}
 
 fn cluster() -> MockCluster<'static, DefaultProducerContext> {
     let cluster = MockCluster::new(1).unwrap();
@@ -111,6 +118,35 @@ fn everything_generated_is_in_the_topic_and_counted() {
             "an object stays in its partition"
         );
     }
+}
+
+#[test]
+fn the_command_writes_what_its_arguments_say() {
+    let cluster = cluster();
+    let brokers = cluster.bootstrap_servers();
+    let arguments = [
+        "generate",
+        "--brokers",
+        &brokers,
+        "--topic",
+        TOPIC,
+        "--format",
+        "native",
+        "--records",
+        "20",
+    ];
+    let cli = Cli::parse_from(arguments);
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(run(cli.args))
+        .unwrap();
+    let found = read_all(&brokers, 20);
+    assert!(
+        found
+            .iter()
+            .all(|(_, _, value)| value.starts_with(r#"{"bucket":"bucket-0","key":"in/"#))
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Record formats from outside: the fixtures, the `decode` command, and what holds for every value.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod properties;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,6 @@ use clap::Parser;
 use oms_sync_worker::commands::decode::{DecodeArgs, decode_all};
 use oms_sync_worker::formats::{self, DecodeOptions, FolderMarkers, Format, KeyText, Reason};
 use oms_sync_worker::pipeline::record::{Header, Record};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn fixtures() -> PathBuf {
@@ -151,6 +152,15 @@ fn what_nothing_recognises_is_one_reject() {
         &["reject unrecognised"],
     );
     check(r#"[["landing","key"]]"#, &["reject unrecognised"]);
+    let deep = format!(r#"{{"key":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    check(&deep, &["reject unrecognised"]);
+}
+
+#[test]
+fn a_strange_item_does_not_hide_the_others() {
+    let known = s3("ObjectCreated:Put", "x");
+    let mixed = known.replace("[{", "[7,{\"body\":\"\"},{");
+    check(&mixed, &["sync x", "reject unrecognised"]);
 }
 
 #[test]
@@ -353,78 +363,4 @@ fn the_decode_command_names_files_and_fails_for_those_it_cannot_read() {
     let (lines, done) = decode_command(&[file, "no-such-file", file], "");
     assert_eq!(lines.iter().map(|line| &line["file"]).collect::<Vec<_>>(), [file, file]);
     assert!(done.unwrap_err().contains("no-such-file"));
-}
-
-fn any_json() -> impl Strategy<Value = Value> {
-    let name = prop::sample::select(vec![
-        "Records",
-        "records",
-        "s3",
-        "bucket",
-        "object",
-        "name",
-        "key",
-        "keys",
-        "eventName",
-        "eventSource",
-        "sync_task_id",
-        "encoded",
-        "event",
-        "Event",
-        "Bucket",
-        "other",
-    ]);
-    let text = prop::sample::select(vec![
-        "aws:s3",
-        "ObjectCreated:Put",
-        "a%2",
-        "a+b",
-        "",
-        "deleted",
-        "s3:TestEvent",
-    ]);
-    let leaf = prop_oneof![
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        Just(Value::Null),
-        text.prop_map(Value::from),
-        ".{0,5}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(6, 64, 8, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-            prop::collection::vec((name.clone(), inner), 0..8).prop_map(|members| members
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect()),
-        ]
-    })
-}
-
-fn assert_bounded(value: &[u8]) {
-    for format in [None, Some(Format::Native), Some(Format::AwsS3)] {
-        let options = DecodeOptions {
-            format,
-            max_changes: 5,
-            ..DecodeOptions::default()
-        };
-        let found = words(&record(Some(value)), &options);
-        assert!((1..=6).contains(&found.len()), "{found:?}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn arbitrary_bytes_give_a_bounded_answer(value in prop::collection::vec(any::<u8>(), 0..200)) {
-        assert_bounded(&value);
-    }
-
-    #[test]
-    fn arbitrary_json_parses_and_gives_a_bounded_answer(value in any_json()) {
-        let text = value.to_string();
-        assert_bounded(text.as_bytes());
-        let found = words(&record(Some(text.as_bytes())), &DecodeOptions::default());
-        prop_assert!(!found.contains(&"reject invalid_utf8".to_owned()));
-    }
 }
