@@ -94,23 +94,25 @@ impl Routes {
     /// The task of a change: the one that it names, else that of the longest prefix of its bucket that its raw key has.
     pub fn route(&self, bucket: Option<&str>, key: &str, named_task: Option<&str>) -> Result<TaskId, RouteError> {
         if let Some(name) = named_task {
-            return match self.tasks.get(name) {
-                Some(task) => Ok(task.clone()),
-                None => {
-                    let task = TaskId::new(name).map_err(|_| RouteError::InvalidTask)?;
-                    if self.tasks.is_empty() {
-                        Ok(task)
-                    } else {
-                        Err(RouteError::UnknownTask)
-                    }
-                }
-            };
+            return self.named(name);
         }
         let prefixes = bucket.and_then(|bucket| self.buckets.get(bucket));
         prefixes
             .and_then(|prefixes| prefixes.find(key.as_bytes()))
             .cloned()
             .ok_or(RouteError::NoRoute)
+    }
+
+    fn named(&self, name: &str) -> Result<TaskId, RouteError> {
+        if let Some(task) = self.tasks.get(name) {
+            return Ok(task.clone());
+        }
+        let task = TaskId::new(name).map_err(|_| RouteError::InvalidTask)?;
+        if self.tasks.is_empty() {
+            Ok(task)
+        } else {
+            Err(RouteError::UnknownTask)
+        }
     }
 }
 

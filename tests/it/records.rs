@@ -1,18 +1,16 @@
 //! Record formats from outside: the fixtures, the `decode` command, and what holds for every value.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod properties;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Parser;
 use oms_sync_worker::commands::decode::{DecodeArgs, decode_all};
 use oms_sync_worker::formats::{self, DecodeOptions, FolderMarkers, Format, KeyText, Reason};
-use oms_sync_worker::pipeline::intake::{Intake, IntakeSettings, RejectStage, Tally, Unusable};
-use oms_sync_worker::pipeline::key::TaskId;
 use oms_sync_worker::pipeline::record::{Header, Record};
-use oms_sync_worker::pipeline::route::{Route, Routes};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn fixtures() -> PathBuf {
@@ -154,6 +152,15 @@ fn what_nothing_recognises_is_one_reject() {
         &["reject unrecognised"],
     );
     check(r#"[["landing","key"]]"#, &["reject unrecognised"]);
+    let deep = format!(r#"{{"key":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    check(&deep, &["reject unrecognised"]);
+}
+
+#[test]
+fn a_strange_item_does_not_hide_the_others() {
+    let known = s3("ObjectCreated:Put", "x");
+    let mixed = known.replace("[{", "[7,{\"body\":\"\"},{");
+    check(&mixed, &["sync x", "reject unrecognised"]);
 }
 
 #[test]
@@ -330,90 +337,6 @@ fn the_task_beside_the_key_goes_before_the_header() {
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"\xff")).as_deref(), Some("\u{fffd}"));
 }
 
-fn intake(settings: IntakeSettings) -> Intake {
-    let route = Route {
-        task: TaskId::new("t1").unwrap(),
-        bucket: "b".into(),
-        prefix: None,
-    };
-    Intake::new(settings, Arc::new(Routes::new(vec![route])))
-}
-
-#[test]
-fn a_record_becomes_tasks_encoded_keys_and_rejects() {
-    let long = "中".repeat(2_000);
-    let value = json!([
-        {"bucket": "b", "keys": ["a b", long]}, {"bucket": "nowhere", "key": "k"},
-        {"sync_task_id": "t2", "key": "k"}, {"sync_task_id": "t 2", "key": "k"}, {"bucket": "b", "key": "x", "event": "deleted"},
-    ]);
-    let mut tally = Tally::default();
-    let incoming = intake(IntakeSettings::default()).take(record(Some(value.to_string().as_bytes())), &mut tally);
-    let changes: Vec<_> = incoming
-        .changes
-        .iter()
-        .map(|(task, key)| (task.as_str(), key.as_str()))
-        .collect();
-    assert_eq!(changes, [("t1", "a%20b")]);
-    let rejects: Vec<_> = incoming
-        .rejects
-        .iter()
-        .map(|r| (r.stage, r.reason, r.key.as_deref()))
-        .collect();
-    assert_eq!(
-        rejects,
-        [
-            (RejectStage::Decode, "key_too_long", None),
-            (RejectStage::Route, "no_route", Some("k")),
-            (RejectStage::Route, "unknown_task", Some("k")),
-            (RejectStage::Route, "invalid_task", Some("k")),
-        ]
-    );
-    assert_eq!(tally.drain().map(|(_, count)| count).sum::<u64>(), 6);
-    assert_eq!(tally.drain().count(), 0);
-}
-
-#[test]
-fn policies_turn_rejects_into_counted_skips() {
-    let settings = IntakeSettings {
-        unrecognised: Unusable::Skip,
-        no_route: Unusable::Skip,
-        ..IntakeSettings::default()
-    };
-    let intake = intake(settings);
-    let mut tally = Tally::default();
-    for value in ["{}", r#"{"bucket":"nowhere","key":"k"}"#, "broken"] {
-        let incoming = intake.take(record(Some(value.as_bytes())), &mut tally);
-        assert_eq!(incoming.rejects.len(), usize::from(value == "broken"), "{value}");
-    }
-    let counted: Vec<_> = tally
-        .drain()
-        .map(|(c, n)| (c.action.as_str(), c.reason.map(Reason::as_str), n))
-        .collect();
-    assert_eq!(
-        counted,
-        [
-            ("skip", Some("unrecognised"), 1),
-            ("skip", Some("no_route"), 1),
-            ("reject", Some("invalid_json"), 1)
-        ]
-    );
-}
-
-#[test]
-fn a_topic_may_have_options_of_its_own() {
-    let mut settings = IntakeSettings::default();
-    let raw = DecodeOptions {
-        key_text: KeyText::Raw,
-        ..DecodeOptions::default()
-    };
-    settings.topics.insert("object-changes".into(), raw);
-    let incoming = intake(settings).take(
-        record(Some(s3("ObjectCreated:Put", "a+b").as_bytes())),
-        &mut Tally::default(),
-    );
-    assert_eq!(incoming.changes[0].1.decode(), "a+b");
-}
-
 #[test]
 fn the_decode_command_prints_the_documented_line() {
     let (lines, done) = decode_command(
@@ -440,78 +363,4 @@ fn the_decode_command_names_files_and_fails_for_those_it_cannot_read() {
     let (lines, done) = decode_command(&[file, "no-such-file", file], "");
     assert_eq!(lines.iter().map(|line| &line["file"]).collect::<Vec<_>>(), [file, file]);
     assert!(done.unwrap_err().contains("no-such-file"));
-}
-
-fn any_json() -> impl Strategy<Value = Value> {
-    let name = prop::sample::select(vec![
-        "Records",
-        "records",
-        "s3",
-        "bucket",
-        "object",
-        "name",
-        "key",
-        "keys",
-        "eventName",
-        "eventSource",
-        "sync_task_id",
-        "encoded",
-        "event",
-        "Event",
-        "Bucket",
-        "other",
-    ]);
-    let text = prop::sample::select(vec![
-        "aws:s3",
-        "ObjectCreated:Put",
-        "a%2",
-        "a+b",
-        "",
-        "deleted",
-        "s3:TestEvent",
-    ]);
-    let leaf = prop_oneof![
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        Just(Value::Null),
-        text.prop_map(Value::from),
-        ".{0,5}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(6, 64, 8, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-            prop::collection::vec((name.clone(), inner), 0..8).prop_map(|members| members
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect()),
-        ]
-    })
-}
-
-fn assert_bounded(value: &[u8]) {
-    for format in [None, Some(Format::Native), Some(Format::AwsS3)] {
-        let options = DecodeOptions {
-            format,
-            max_changes: 5,
-            ..DecodeOptions::default()
-        };
-        let found = words(&record(Some(value)), &options);
-        assert!((1..=6).contains(&found.len()), "{found:?}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn arbitrary_bytes_give_a_bounded_answer(value in prop::collection::vec(any::<u8>(), 0..200)) {
-        assert_bounded(&value);
-    }
-
-    #[test]
-    fn arbitrary_json_parses_and_gives_a_bounded_answer(value in any_json()) {
-        let text = value.to_string();
-        assert_bounded(text.as_bytes());
-        let found = words(&record(Some(text.as_bytes())), &DecodeOptions::default());
-        prop_assert!(!found.contains(&"reject invalid_utf8".to_owned()));
-    }
 }
