@@ -20,7 +20,7 @@ use labels::{ChangeAction, CommitOutcome, RebalanceKind, TaskState, VerdictLabel
 use series::{counter, counters, gauge, gauges, histogram, histograms};
 use tasks::TaskVecs;
 
-pub use series::{PartitionMetrics, TopicMetrics};
+pub use series::{PartitionGauges, TopicMetrics};
 pub use tasks::{TaskGauges, TaskMetrics};
 
 use series::{PartitionVecs, TopicVecs};
@@ -181,13 +181,12 @@ impl Metrics {
         self.tasks.of(task)
     }
 
-    /// Handles of an assigned partition; keep them until it is revoked.
-    #[must_use]
-    pub fn partition(&self, topic: &str, partition: i32) -> PartitionMetrics {
-        self.partitions.of(topic, partition)
+    /// Shows an assigned partition; call it about once a second.
+    pub fn show_partition(&self, topic: &str, partition: i32, gauges: PartitionGauges) {
+        self.partitions.show(topic, partition, gauges);
     }
 
-    /// Deletes the series of a partition that is no longer assigned. Drop its handles first: setting them shows nothing.
+    /// Deletes the series of a partition that is no longer assigned.
     pub fn forget_partition(&self, topic: &str, partition: i32) {
         self.partitions.forget(topic, partition);
     }
