@@ -9,4 +9,5 @@ mod brokers;
 mod consumer;
 mod dead_letter;
 mod member;
+mod positions;
 mod rebalance;
