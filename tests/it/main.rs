@@ -7,6 +7,7 @@ mod consumer;
 mod dead_letter;
 mod generate;
 mod member;
+mod positions;
 mod rebalance;
 mod records;
 mod signing;
