@@ -23,11 +23,7 @@ pub(super) fn claims(document: &Document<'_>, _: &Collector<'_, '_>, _: bool) ->
 
 pub(super) fn decode<'a>(document: Document<'a>, collector: &mut Collector<'_, 'a>) {
     let Some(records) = document.records.0 else {
-        let found = Found {
-            bucket: document.test_bucket.0,
-            event_name: document.test_event.0,
-            ..Found::default()
-        };
+        let found = Found { bucket: document.test_bucket.0, event_name: document.test_event.0, ..Found::default() };
         return collector.push(found, Outcome::Skip(Reason::TestEvent));
     };
     if records.truncated {
@@ -107,13 +103,7 @@ mod tests {
             assert_eq!(unwanted(&format!("ObjectCreated:{name}")), None);
             assert_eq!(unwanted(&format!("s3:ObjectCreated:{name}")), None);
         }
-        for name in [
-            "ObjectCreated:Teleport",
-            "ObjectCreated",
-            "ObjectCreated:*",
-            "s3:s3:ObjectCreated:Put",
-            "",
-        ] {
+        for name in ["ObjectCreated:Teleport", "ObjectCreated", "ObjectCreated:*", "s3:s3:ObjectCreated:Put", ""] {
             assert_eq!(unwanted(name), Some(Reason::UnknownEvent), "{name}");
         }
     }

@@ -1,8 +1,8 @@
 //! Registration in one line a metric, and the handles of topics and partitions.
 
 use prometheus::{
-    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry,
+    Error, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::labels::RecordOutcome;
@@ -117,12 +117,7 @@ impl PartitionVecs {
         let oldest = "Seconds since the oldest record that is not settled was read";
         Ok(Self {
             commit_point: gauges(r, names::COMMIT_POINT, "Next offset to read after a restart", &labels)?,
-            lag: gauges(
-                r,
-                names::LAG_RECORDS,
-                "Records from the commit point to the partition's end",
-                &labels,
-            )?,
+            lag: gauges(r, names::LAG_RECORDS, "Records from the commit point to the partition's end", &labels)?,
             oldest_unsettled: fractions(r, names::OLDEST_UNSETTLED, oldest, &labels)?,
         })
     }

@@ -82,11 +82,7 @@ impl Intake {
 
     /// What has to be done for a record; each of its changes is counted once in the tally.
     pub fn take(&self, record: Record, tally: &mut Tally) -> Incoming {
-        let options = self
-            .settings
-            .topics
-            .get(&*record.topic)
-            .unwrap_or(&self.settings.decode);
+        let options = self.settings.topics.get(&*record.topic).unwrap_or(&self.settings.decode);
         let mut changes = SmallVec::new();
         let mut rejects = Vec::new();
         for change in formats::decode(&record, options) {
@@ -98,28 +94,18 @@ impl Intake {
                 }
             }
             outcome = self.apply_policy(outcome);
-            tally.add(Counted {
-                format: change.format,
-                action: outcome.action(),
-                reason: outcome.reason(),
-            });
+            tally.add(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
             if let Outcome::Reject(reason) = outcome {
                 rejects.push(Reject::new(reason, change));
             }
         }
-        Incoming {
-            record: Arc::new(record),
-            changes,
-            rejects,
-        }
+        Incoming { record: Arc::new(record), changes, rejects }
     }
 
     fn work(&self, change: &Change<'_>) -> Result<(TaskId, EncodedKey), Reason> {
         let key = change.key.as_deref().unwrap_or_default();
-        let task = self
-            .routes
-            .route(change.bucket.as_deref(), key, change.task.as_deref())
-            .map_err(RouteError::reason)?;
+        let task =
+            self.routes.route(change.bucket.as_deref(), key, change.task.as_deref()).map_err(RouteError::reason)?;
         Ok((task, EncodedKey::encode(key, self.settings.key_encoding)?))
     }
 
@@ -151,15 +137,8 @@ impl Reject {
             Reason::NoRoute | Reason::UnknownTask | Reason::InvalidTask => RejectStage::Route,
             _ => RejectStage::Decode,
         };
-        let key = change
-            .key
-            .filter(|_| stage == RejectStage::Route)
-            .map(|key| key.into_owned().into_boxed_str());
-        Self {
-            stage,
-            reason: reason.as_str(),
-            key,
-        }
+        let key = change.key.filter(|_| stage == RejectStage::Route).map(|key| key.into_owned().into_boxed_str());
+        Self { stage, reason: reason.as_str(), key }
     }
 }
 
@@ -214,11 +193,7 @@ mod tests {
     }
 
     fn intake(settings: IntakeSettings) -> Intake {
-        let route = Route {
-            task: TaskId::new("t1").unwrap(),
-            bucket: "b".into(),
-            prefix: None,
-        };
+        let route = Route { task: TaskId::new("t1").unwrap(), bucket: "b".into(), prefix: None };
         Intake::new(settings, Arc::new(Routes::new(vec![route])))
     }
 
@@ -231,17 +206,9 @@ mod tests {
         ]);
         let mut tally = Tally::default();
         let incoming = intake(IntakeSettings::default()).take(record(&value.to_string()), &mut tally);
-        let changes: Vec<_> = incoming
-            .changes
-            .iter()
-            .map(|(task, key)| (task.as_str(), key.as_str()))
-            .collect();
+        let changes: Vec<_> = incoming.changes.iter().map(|(task, key)| (task.as_str(), key.as_str())).collect();
         assert_eq!(changes, [("t1", "a%20b")]);
-        let rejects: Vec<_> = incoming
-            .rejects
-            .iter()
-            .map(|r| (r.stage, r.reason, r.key.as_deref()))
-            .collect();
+        let rejects: Vec<_> = incoming.rejects.iter().map(|r| (r.stage, r.reason, r.key.as_deref())).collect();
         assert_eq!(
             rejects,
             [
@@ -257,38 +224,26 @@ mod tests {
 
     #[test]
     fn policies_turn_rejects_into_counted_skips() {
-        let settings = IntakeSettings {
-            unrecognised: Unusable::Skip,
-            no_route: Unusable::Skip,
-            ..IntakeSettings::default()
-        };
+        let settings =
+            IntakeSettings { unrecognised: Unusable::Skip, no_route: Unusable::Skip, ..IntakeSettings::default() };
         let intake = intake(settings);
         let mut tally = Tally::default();
         for value in ["{}", r#"{"bucket":"nowhere","key":"k"}"#, "broken"] {
             let incoming = intake.take(record(value), &mut tally);
             assert_eq!(incoming.rejects.len(), usize::from(value == "broken"), "{value}");
         }
-        let counted: Vec<_> = tally
-            .drain()
-            .map(|(c, n)| (c.action.as_str(), c.reason.map(Reason::as_str), n))
-            .collect();
+        let counted: Vec<_> =
+            tally.drain().map(|(c, n)| (c.action.as_str(), c.reason.map(Reason::as_str), n)).collect();
         assert_eq!(
             counted,
-            [
-                ("skip", Some("unrecognised"), 1),
-                ("skip", Some("no_route"), 1),
-                ("reject", Some("invalid_json"), 1)
-            ]
+            [("skip", Some("unrecognised"), 1), ("skip", Some("no_route"), 1), ("reject", Some("invalid_json"), 1)]
         );
     }
 
     #[test]
     fn a_topic_may_have_options_of_its_own() {
         let mut settings = IntakeSettings::default();
-        let form = DecodeOptions {
-            key_text: KeyText::Form,
-            ..DecodeOptions::default()
-        };
+        let form = DecodeOptions { key_text: KeyText::Form, ..DecodeOptions::default() };
         settings.topics.insert("object-changes".into(), form);
         let value = r#"{"bucket":"b","key":"a+b"}"#;
         let incoming = intake(settings).take(record(value), &mut Tally::default());

@@ -143,14 +143,14 @@ impl Publisher {
     }
 
     /// Brings everything up to date.
-    pub(super) fn publish(&mut self, report: Report, now: Time, last_poll: Time) {
+    pub(super) fn publish(&mut self, report: &Report, now: Time, last_poll: Time) {
         self.state.beat();
-        self.show_counts(&report);
-        self.show_tasks(&report, now);
-        self.show_partitions(&report, now);
-        self.show_stall(&report, now, last_poll);
-        self.show_readiness(&report);
-        let status = self.status(&report, now).to_string();
+        self.show_counts(report);
+        self.show_tasks(report, now);
+        self.show_partitions(report, now);
+        self.show_stall(report, now, last_poll);
+        self.show_readiness(report);
+        let status = self.status(report, now).to_string();
         self.state.set_status(status.into());
     }
 
@@ -251,9 +251,10 @@ impl Publisher {
             reasons.push(format!("hold: {}", hold_reason(reason)));
         }
         if reasons != self.unready {
-            match reasons.is_empty() {
-                true => info!("ready"),
-                false => info!(reasons = reasons.join("; "), "not ready"),
+            if reasons.is_empty() {
+                info!("ready");
+            } else {
+                info!(reasons = reasons.join("; "), "not ready");
             }
             self.unready.clone_from(&reasons);
         }
@@ -330,7 +331,10 @@ fn waits_because(task: &TaskReport, report: &Report, now: Time) -> Option<String
         return Some(format!("its requests fail; the next one goes out in {seconds:.1} s"));
     }
     let full = task.in_flight >= task.concurrency_limit;
-    Some(if full { "as many requests are out as may be" } else { "it waits for company, a retry or its turn" }.to_owned())
+    Some(
+        if full { "as many requests are out as may be" } else { "it waits for company, a retry or its turn" }
+            .to_owned(),
+    )
 }
 
 fn age(since: Option<Time>, now: Time) -> f64 {

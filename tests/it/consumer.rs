@@ -36,69 +36,28 @@ pub(crate) fn mock(partitions: i32) -> (MockBroker, ConsumerSettings) {
 #[test]
 fn a_record_is_copied_byte_for_byte() {
     let (broker, settings) = mock(1);
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", broker.servers())
-        .create()
-        .unwrap();
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", broker.servers()).create().unwrap();
     let headers = OwnedHeaders::new()
-        .insert(Header {
-            key: "a",
-            value: Some(&[0xff, 0][..]),
-        })
-        .insert(Header {
-            key: "a",
-            value: None::<&[u8]>,
-        })
-        .insert(Header {
-            key: "b",
-            value: Some(&[][..]),
-        });
-    let full = BaseRecord::to("t")
-        .key(&[0xfe][..])
-        .payload(&[0, 1][..])
-        .headers(headers)
-        .timestamp(1_700_000_000_123);
+        .insert(Header { key: "a", value: Some(&[0xff, 0][..]) })
+        .insert(Header { key: "a", value: None::<&[u8]> })
+        .insert(Header { key: "b", value: Some(&[][..]) });
+    let full = BaseRecord::to("t").key(&[0xfe][..]).payload(&[0, 1][..]).headers(headers).timestamp(1_700_000_000_123);
     producer.send(full).map_err(|(error, _)| error).unwrap();
-    producer
-        .send(BaseRecord::<[u8], [u8]>::to("t"))
-        .map_err(|(error, _)| error)
-        .unwrap();
-    producer
-        .send(BaseRecord::to("t").key(&[][..]).payload(&[][..]))
-        .map_err(|(error, _)| error)
-        .unwrap();
+    producer.send(BaseRecord::<[u8], [u8]>::to("t")).map_err(|(error, _)| error).unwrap();
+    producer.send(BaseRecord::to("t").key(&[][..]).payload(&[][..])).map_err(|(error, _)| error).unwrap();
     producer.flush(BOUND).unwrap();
 
     let mut member = Member::join(&settings);
     member.until_records(3);
     let full = &member.records[0].1;
-    assert_eq!(
-        (&*full.topic, full.partition, full.offset, full.timestamp_ms),
-        ("t", 0, 0, Some(1_700_000_000_123))
-    );
-    assert_eq!(
-        (full.key.as_deref(), full.value.as_deref()),
-        (Some(&[0xfe][..]), Some(&[0, 1][..]))
-    );
-    let headers: Vec<_> = full
-        .headers
-        .iter()
-        .map(|header| (&*header.name, header.value.as_deref()))
-        .collect();
-    assert_eq!(
-        headers,
-        [("a", Some(&[0xff, 0][..])), ("a", None), ("b", Some(&[][..]))]
-    );
+    assert_eq!((&*full.topic, full.partition, full.offset, full.timestamp_ms), ("t", 0, 0, Some(1_700_000_000_123)));
+    assert_eq!((full.key.as_deref(), full.value.as_deref()), (Some(&[0xfe][..]), Some(&[0, 1][..])));
+    let headers: Vec<_> = full.headers.iter().map(|header| (&*header.name, header.value.as_deref())).collect();
+    assert_eq!(headers, [("a", Some(&[0xff, 0][..])), ("a", None), ("b", Some(&[][..]))]);
     let null = &member.records[1].1;
-    assert_eq!(
-        (null.key.as_deref(), null.value.as_deref(), null.headers.len()),
-        (None, None, 0)
-    );
+    assert_eq!((null.key.as_deref(), null.value.as_deref(), null.headers.len()), (None, None, 0));
     let empty = &member.records[2].1;
-    assert_eq!(
-        (empty.key.as_deref(), empty.value.as_deref()),
-        (Some(&[][..]), Some(&[][..]))
-    );
+    assert_eq!((empty.key.as_deref(), empty.value.as_deref()), (Some(&[][..]), Some(&[][..])));
     member.leave();
 }
 
@@ -118,15 +77,9 @@ fn nothing_is_lost_or_repeated_while_batches_are_not_admitted() {
         while let Some(event) = member.next_within(QUIET) {
             open.push(event);
         }
-        let batches = open
-            .iter()
-            .filter(|event| matches!(event, ConsumerEvent::Records(_)))
-            .count();
+        let batches = open.iter().filter(|event| matches!(event, ConsumerEvent::Records(_))).count();
         assert_eq!(batches, MAX_OPEN_BATCHES);
-        assert!(
-            member.records.len() < total,
-            "all of it was read: nothing was held back"
-        );
+        assert!(member.records.len() < total, "all of it was read: nothing was held back");
         drop(open);
     }
     member.until_records(total);
@@ -216,11 +169,7 @@ fn a_commit_tells_its_result() {
     let fault = member.commit(vec![(at.clone(), 4)]).unwrap_err();
     assert_eq!(fault.code, "RebalanceInProgress");
     assert_eq!(brokers::committed(&broker.servers(), "g", "t", 1), [Some(5)]);
-    assert_eq!(
-        member.commit(vec![(at, 4)]),
-        Ok(()),
-        "an explicit offset, also a lower one"
-    );
+    assert_eq!(member.commit(vec![(at, 4)]), Ok(()), "an explicit offset, also a lower one");
     assert_eq!(brokers::committed(&broker.servers(), "g", "t", 1), [Some(4)]);
     member.leave();
 }
@@ -239,10 +188,7 @@ fn an_asynchronous_commit_of_rdkafka_tells_nothing() {
     let (broker, _) = mock(1);
     let told = Counting::default();
     let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", broker.servers())
-        .set("group.id", "g")
-        .set("enable.auto.commit", "false");
+    config.set("bootstrap.servers", broker.servers()).set("group.id", "g").set("enable.auto.commit", "false");
     let consumer: BaseConsumer<Counting> = config.create_with_context(told.clone()).unwrap();
     consumer.subscribe(&["t"]).unwrap();
     let deadline = Instant::now() + BOUND;
@@ -269,9 +215,7 @@ fn a_topic_that_does_not_exist_is_told_and_read_once_it_does() {
     let Some(broker) = brokers::real() else { return };
     let topic = unique("late");
     let mut settings = ConsumerSettings::new(&broker.servers, &[&topic], &unique("group"));
-    settings
-        .properties
-        .insert("topic.metadata.refresh.interval.ms".into(), "500".into());
+    settings.properties.insert("topic.metadata.refresh.interval.ms".into(), "500".into());
     let mut member = Member::join(&settings);
     let (fault, fatal) = member.until_fault("UnknownTopicOrPartition");
     assert!(!fatal && fault.text.contains(&topic), "{fault}");
@@ -315,21 +259,14 @@ fn the_consumer_goes_on_after_the_broker_was_restarted() {
     let at = member.owned.keys().next().unwrap().clone();
     assert_eq!(member.commit(vec![(at.clone(), 4)]), Ok(()));
     broker.stop();
-    member.until("error", |_, event| {
-        matches!(event, ConsumerEvent::Error { .. }).then_some(())
-    });
+    member.until("error", |_, event| matches!(event, ConsumerEvent::Error { .. }).then_some(()));
     broker.start();
     brokers::produce(&broker.servers, &topic, 0, count(10, 20));
     // Whether the member keeps its assignment or gets it anew, nothing is missing after the last start.
-    member.until("the records since", |member, _| {
-        member.offsets(0).contains(&19).then_some(())
-    });
+    member.until("the records since", |member, _| member.offsets(0).contains(&19).then_some(()));
     let mut offsets = member.offsets(0);
     offsets.dedup();
-    let last_start = offsets
-        .windows(2)
-        .rposition(|pair| pair[1] != pair[0] + 1)
-        .map_or(0, |index| index + 1);
+    let last_start = offsets.windows(2).rposition(|pair| pair[1] != pair[0] + 1).map_or(0, |index| index + 1);
     assert_eq!(offsets[last_start..], (offsets[last_start]..20).collect::<Vec<_>>());
     assert!(offsets[last_start] <= 4 || last_start == 0, "{offsets:?}");
     assert_eq!(member.commit(vec![(at, 20)]), Ok(()));

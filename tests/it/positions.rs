@@ -43,9 +43,7 @@ fn the_end_counts_control_records_and_never_passes_an_undelivered_record() {
         }
         (ends == [Some(3), Some(6), Some(0)] && marks == ends).then_some(())
     });
-    let broker_ends: Vec<i64> = (0..3)
-        .map(|partition| brokers::end_offset(servers, &topic, partition))
-        .collect();
+    let broker_ends: Vec<i64> = (0..3).map(|partition| brokers::end_offset(servers, &topic, partition)).collect();
     assert_eq!(broker_ends, [3, 6, 0]);
 
     // The same after a pause, which makes the fetcher begin anew.
@@ -61,11 +59,7 @@ fn the_end_counts_control_records_and_never_passes_an_undelivered_record() {
     assert_eq!(member.offsets(0), [0, 1]);
     member.send(Command::Resume(vec![at]));
     let offset = member.until("end after a pause", |_, event| {
-        if let ConsumerEvent::Ended { offset, .. } = event {
-            Some(offset)
-        } else {
-            None
-        }
+        if let ConsumerEvent::Ended { offset, .. } = event { Some(offset) } else { None }
     });
     assert_eq!((offset, member.offsets(0)), (5, vec![0, 1, 3]));
     member.leave();
@@ -88,11 +82,7 @@ fn without_a_commit_point_start_from_decides_and_with_one_it_does_not() {
         if start_from == MissingOffset::Latest {
             // The end that is told fixes the position, so that it can be committed before any record comes.
             let end = |_: &Member, event| {
-                if let ConsumerEvent::Ended { offset, .. } = event {
-                    Some(offset)
-                } else {
-                    None
-                }
+                if let ConsumerEvent::Ended { offset, .. } = event { Some(offset) } else { None }
             };
             assert_eq!(member.until("end", end), 10);
         } else {
@@ -115,10 +105,7 @@ fn start_from_fail_ends_the_consumer_with_what_to_do() {
     let mut member = Member::join(&settings);
     let (fault, fatal) = member.until_fault("NoCommitPoint");
     assert!(fatal);
-    assert!(
-        fault.text.contains("t[0]") && fault.text.contains("kafka.start_from"),
-        "{fault}"
-    );
+    assert!(fault.text.contains("t[0]") && fault.text.contains("kafka.start_from"), "{fault}");
     member.leave();
 }
 

@@ -30,37 +30,22 @@ fn record(value: Option<&[u8]>) -> Record {
 }
 
 fn with_task(value: &str, task: &[u8]) -> Record {
-    let headers = Box::new([Header {
-        name: "OMS-Sync-Task".into(),
-        value: Some(task.into()),
-    }]);
-    Record {
-        headers,
-        ..record(Some(value.as_bytes()))
-    }
+    let headers = Box::new([Header { name: "OMS-Sync-Task".into(), value: Some(task.into()) }]);
+    Record { headers, ..record(Some(value.as_bytes())) }
 }
 
 /// One word a change: `sync KEY` or `skip reason` or `reject reason`.
 fn words(record: &Record, options: &DecodeOptions) -> Vec<String> {
     let changes = formats::decode(record, options);
     let word = |change: &formats::Change<'_>| {
-        let what = change
-            .outcome
-            .reason()
-            .map(Reason::as_str)
-            .or(change.key.as_deref())
-            .unwrap_or_default();
+        let what = change.outcome.reason().map(Reason::as_str).or(change.key.as_deref()).unwrap_or_default();
         format!("{} {what}", change.outcome.action().as_str())
     };
     changes.iter().map(word).collect()
 }
 
 fn check(value: &str, expected: &[&str]) {
-    assert_eq!(
-        words(&record(Some(value.as_bytes())), &DecodeOptions::default()),
-        expected,
-        "{value}"
-    );
+    assert_eq!(words(&record(Some(value.as_bytes())), &DecodeOptions::default()), expected, "{value}");
 }
 
 fn s3(event_name: &str, key: &str) -> String {
@@ -79,10 +64,7 @@ fn decode_command(arguments: &[&str], stdin: &str) -> (Vec<Value>, Result<(), St
     let mut out = Vec::new();
     let done = decode_all(&cli.args, &mut stdin.as_bytes(), &mut out).map_err(|error| error.to_string());
     let lines = String::from_utf8(out).unwrap();
-    (
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
-        done,
-    )
+    (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), done)
 }
 
 #[test]
@@ -103,20 +85,14 @@ fn every_fixture_decodes_as_expected() {
 
 #[test]
 fn native_records_come_in_every_documented_shape() {
-    check(
-        r#"{"bucket":"landing","key":"in/a b+c%20.txt"}"#,
-        &["sync in/a b+c%20.txt"],
-    );
+    check(r#"{"bucket":"landing","key":"in/a b+c%20.txt"}"#, &["sync in/a b+c%20.txt"]);
     check(
         r#" [{"bucket":"b","key":"x","more":[1,{}]},{"sync_task_id":"t","keys":["a","b"]}] "#,
         &["sync x", "sync a", "sync b"],
     );
     check(r#"{"bucket":"b","key":"x","keys":["y"]}"#, &["sync x", "sync y"]);
     check(r#"{"bucket":"b","key":"a+b%2Fc","encoded":true}"#, &["sync a b/c"]);
-    check(
-        r#"{"bucket":"b","key":"a%2","encoded":true}"#,
-        &["reject invalid_key_encoding"],
-    );
+    check(r#"{"bucket":"b","key":"a%2","encoded":true}"#, &["reject invalid_key_encoding"]);
     check(r#"{"bucket":"b","key":"a","event":"deleted"}"#, &["skip deleted"]);
     check(r#"{"bucket":"b","key":"a","event":"created"}"#, &["sync a"]);
     check("{\"bucket\":\"b\",\"key\":\"tab\\t\\u4e2d\"}", &["sync tab\t中"]);
@@ -126,31 +102,17 @@ fn native_records_come_in_every_documented_shape() {
 fn a_native_record_without_a_usable_key_is_rejected_and_an_empty_list_is_skipped() {
     check(r#"{"bucket":"b","key":""}"#, &["reject empty_key"]);
     check(r#"{"sync_task_id":"t"}"#, &["reject missing_key"]);
-    check(
-        r#"{"bucket":"b","keys":["a",5,null]}"#,
-        &["sync a", "reject missing_key", "reject missing_key"],
-    );
+    check(r#"{"bucket":"b","keys":["a",5,null]}"#, &["sync a", "reject missing_key", "reject missing_key"]);
     check(r#"{"bucket":"b","keys":[]}"#, &["skip no_changes"]);
     check("[]", &["skip no_changes"]);
 }
 
 #[test]
 fn what_nothing_recognises_is_one_reject() {
-    for value in [
-        r#"{"key":"x"}"#,
-        r#"{"id":7,"key":5,"bucket":{}}"#,
-        "[1,[2],{}]",
-        "\"test\"",
-        "5",
-        "null",
-        "{}",
-    ] {
+    for value in [r#"{"key":"x"}"#, r#"{"id":7,"key":5,"bucket":{}}"#, "[1,[2],{}]", "\"test\"", "5", "null", "{}"] {
         check(value, &["reject unrecognised"]);
     }
-    check(
-        r#"{"Records":[{"body":"{}","eventSource":"aws:sqs"}]}"#,
-        &["reject unrecognised"],
-    );
+    check(r#"{"Records":[{"body":"{}","eventSource":"aws:sqs"}]}"#, &["reject unrecognised"]);
     check(r#"[["landing","key"]]"#, &["reject unrecognised"]);
     let deep = format!(r#"{{"key":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     check(&deep, &["reject unrecognised"]);
@@ -165,29 +127,18 @@ fn a_strange_item_does_not_hide_the_others() {
 
 #[test]
 fn broken_values_are_one_reject() {
-    for value in [
-        "hello",
-        "{\"Records\":[{",
-        "{} {}",
-        r#"{"bucket":"b","bucket":"c","key":"x"}"#,
-        " ",
-        r#"{"key":"\ud800"}"#,
-    ] {
+    for value in
+        ["hello", "{\"Records\":[{", "{} {}", r#"{"bucket":"b","bucket":"c","key":"x"}"#, " ", r#"{"key":"\ud800"}"#]
+    {
         check(value, &["reject invalid_json"]);
     }
-    assert_eq!(
-        words(&record(Some(b"{\"key\":\"\xff\"}")), &DecodeOptions::default()),
-        ["reject invalid_utf8"]
-    );
+    assert_eq!(words(&record(Some(b"{\"key\":\"\xff\"}")), &DecodeOptions::default()), ["reject invalid_utf8"]);
 }
 
 #[test]
 fn nothing_at_all_is_one_skip() {
     assert_eq!(words(&record(None), &DecodeOptions::default()), ["skip null_value"]);
-    assert_eq!(
-        words(&record(Some(b"")), &DecodeOptions::default()),
-        ["skip empty_value"]
-    );
+    assert_eq!(words(&record(Some(b"")), &DecodeOptions::default()), ["skip empty_value"]);
 }
 
 #[test]
@@ -208,14 +159,8 @@ fn s3_keys_are_form_decoded_once_and_strictly() {
 
 #[test]
 fn an_s3_record_with_missing_parts_is_rejected() {
-    check(
-        r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put"}]}"#,
-        &["reject missing_bucket"],
-    );
-    check(
-        r#"{"Records":[{"eventSource":"aws:s3","s3":{"object":{"key":"x"}}}]}"#,
-        &["reject missing_event_name"],
-    );
+    check(r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put"}]}"#, &["reject missing_bucket"]);
+    check(r#"{"Records":[{"eventSource":"aws:s3","s3":{"object":{"key":"x"}}}]}"#, &["reject missing_event_name"]);
     check(
         r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":1}}}]}"#,
         &["reject missing_key"],
@@ -228,10 +173,7 @@ fn a_test_notification_is_skipped_with_its_bucket() {
         r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"t","Bucket":"b","RequestId":"r","HostId":"h"}"#;
     let (lines, _) = decode_command(&[], value);
     assert_eq!(lines.len(), 1);
-    assert_eq!(
-        (&lines[0]["reason"], &lines[0]["bucket"]),
-        (&json!("test_event"), &json!("b"))
-    );
+    assert_eq!((&lines[0]["reason"], &lines[0]["bucket"]), (&json!("test_event"), &json!("b")));
 }
 
 #[test]
@@ -247,78 +189,25 @@ fn options_choose_format_key_encoding_and_folder_markers() {
     let folder = record(Some(br#"{"bucket":"b","key":"dir%2F"}"#));
     let with = |options| words(&folder, &options);
     let default = DecodeOptions::default();
-    assert_eq!(
-        with(DecodeOptions {
-            key_text: KeyText::Form,
-            ..default
-        }),
-        ["sync dir/"]
-    );
-    assert_eq!(
-        with(DecodeOptions {
-            folder_markers: FolderMarkers::Skip,
-            ..default
-        }),
-        ["sync dir%2F"]
-    );
-    let skip = DecodeOptions {
-        key_text: KeyText::Form,
-        folder_markers: FolderMarkers::Skip,
-        ..default
-    };
+    assert_eq!(with(DecodeOptions { key_text: KeyText::Form, ..default }), ["sync dir/"]);
+    assert_eq!(with(DecodeOptions { folder_markers: FolderMarkers::Skip, ..default }), ["sync dir%2F"]);
+    let skip = DecodeOptions { key_text: KeyText::Form, folder_markers: FolderMarkers::Skip, ..default };
     assert_eq!(with(skip), ["skip folder_marker"]);
-    assert_eq!(
-        with(DecodeOptions {
-            format: Some(Format::AwsS3),
-            ..default
-        }),
-        ["reject unrecognised"]
-    );
+    assert_eq!(with(DecodeOptions { format: Some(Format::AwsS3), ..default }), ["reject unrecognised"]);
     let keyed = record(Some(br#"{"key":"x"}"#));
-    assert_eq!(
-        words(
-            &keyed,
-            &DecodeOptions {
-                format: Some(Format::Native),
-                ..default
-            }
-        ),
-        ["reject missing_bucket"]
-    );
+    assert_eq!(words(&keyed, &DecodeOptions { format: Some(Format::Native), ..default }), ["reject missing_bucket"]);
     let raw = record(Some(s3("ObjectCreated:Put", "a+b").as_bytes()));
-    assert_eq!(
-        words(
-            &raw,
-            &DecodeOptions {
-                key_text: KeyText::Raw,
-                ..default
-            }
-        ),
-        ["sync a+b"]
-    );
+    assert_eq!(words(&raw, &DecodeOptions { key_text: KeyText::Raw, ..default }), ["sync a+b"]);
 }
 
 #[test]
 fn more_changes_than_the_limit_reject_the_whole_record() {
-    let options = DecodeOptions {
-        max_changes: 3,
-        ..DecodeOptions::default()
-    };
-    let list = |count: usize| {
-        record(Some(
-            json!({"bucket": "b", "keys": vec!["k"; count]}).to_string().as_bytes(),
-        ))
-    };
+    let options = DecodeOptions { max_changes: 3, ..DecodeOptions::default() };
+    let list = |count: usize| record(Some(json!({"bucket": "b", "keys": vec!["k"; count]}).to_string().as_bytes()));
     assert_eq!(words(&list(3), &options), ["sync k"; 3]);
     assert_eq!(words(&list(4), &options), ["reject too_many_changes"]);
-    let unlimited = DecodeOptions {
-        max_changes: usize::MAX,
-        ..options
-    };
-    assert_eq!(
-        words(&list(formats::MAX_CHANGES_LIMIT + 1), &unlimited),
-        ["reject too_many_changes"]
-    );
+    let unlimited = DecodeOptions { max_changes: usize::MAX, ..options };
+    assert_eq!(words(&list(formats::MAX_CHANGES_LIMIT + 1), &unlimited), ["reject too_many_changes"]);
 }
 
 #[test]
@@ -326,33 +215,22 @@ fn the_task_beside_the_key_goes_before_the_header() {
     let options = DecodeOptions::default();
     let task = |record: &Record| formats::decode(record, &options)[0].task.as_deref().map(str::to_owned);
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"header")).as_deref(), Some("header"));
-    assert_eq!(
-        task(&with_task(r#"{"sync_task_id":"own","key":"x"}"#, b"header")).as_deref(),
-        Some("own")
-    );
-    assert_eq!(
-        task(&with_task(&s3("ObjectCreated:Put", "x"), b"header")).as_deref(),
-        Some("header")
-    );
+    assert_eq!(task(&with_task(r#"{"sync_task_id":"own","key":"x"}"#, b"header")).as_deref(), Some("own"));
+    assert_eq!(task(&with_task(&s3("ObjectCreated:Put", "x"), b"header")).as_deref(), Some("header"));
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"\xff")).as_deref(), Some("\u{fffd}"));
 }
 
 #[test]
 fn the_decode_command_prints_the_documented_line() {
-    let (lines, done) = decode_command(
-        &["--header", "oms-sync-task=t-1", "--topic", "x"],
-        &s3("ObjectCreated:Put", "a+b"),
-    );
+    let (lines, done) =
+        decode_command(&["--header", "oms-sync-task=t-1", "--topic", "x"], &s3("ObjectCreated:Put", "a+b"));
     done.unwrap();
     let expected = json!({
         "action": "sync", "bucket": "b", "key": "a b", "encoded_key": "a%20b", "kind": "content-change", "reason": null,
         "format": "aws-s3", "event_name": "ObjectCreated:Put", "task": "t-1",
     });
     assert_eq!(lines, [expected]);
-    let (lines, _) = decode_command(
-        &["--format", "aws-s3", "--key-encoding", "raw"],
-        &s3("ObjectCreated:Put", "a+b"),
-    );
+    let (lines, _) = decode_command(&["--format", "aws-s3", "--key-encoding", "raw"], &s3("ObjectCreated:Put", "a+b"));
     assert_eq!(lines[0]["encoded_key"], "a%2Bb");
 }
 

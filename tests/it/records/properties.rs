@@ -25,15 +25,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         "Bucket",
         "other",
     ]);
-    let text = prop::sample::select(vec![
-        "aws:s3",
-        "ObjectCreated:Put",
-        "a%2",
-        "a+b",
-        "",
-        "deleted",
-        "s3:TestEvent",
-    ]);
+    let text = prop::sample::select(vec!["aws:s3", "ObjectCreated:Put", "a%2", "a+b", "", "deleted", "s3:TestEvent"]);
     let leaf = prop_oneof![
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
@@ -45,21 +37,15 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(6, 64, 8, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-            prop::collection::vec((name.clone(), inner), 0..8).prop_map(|members| members
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect()),
+            prop::collection::vec((name.clone(), inner), 0..8)
+                .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
         ]
     })
 }
 
 fn assert_bounded(value: &[u8]) {
     for format in [None, Some(Format::Native), Some(Format::AwsS3)] {
-        let options = DecodeOptions {
-            format,
-            max_changes: 5,
-            ..DecodeOptions::default()
-        };
+        let options = DecodeOptions { format, max_changes: 5, ..DecodeOptions::default() };
         let found = words(&record(Some(value)), &options);
         assert!((1..=6).contains(&found.len()), "{found:?}");
     }
