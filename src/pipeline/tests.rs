@@ -93,7 +93,7 @@ impl World {
             max_keys: MAX_KEYS,
             max_in_flight: 6,
             max_in_flight_per_task: 3,
-            max_unsettled_changes: 60,
+            max_unsettled_changes: 12,
             max_pending_keys_per_task: 8,
             max_uncommitted_records: 20,
             max_tasks: 2,
@@ -396,6 +396,21 @@ proptest! {
         let k = u32::try_from(refused.len()).unwrap();
         prop_assert!(requests <= 1 + 2 * k * 4, "{} requests for {} refused of 10", requests, k);
     }
+}
+
+#[test]
+fn records_read_under_an_earlier_assignment_are_not_taken_in() {
+    let mut world = World::new();
+    world.logs[0] = vec![BTreeSet::from([(1, 2)]), BTreeSet::from([(1, 3)])];
+    world.assign(0);
+    let stale = vec![(world.epochs, world.incoming(0, 1))];
+    world.apply(Op::Lose(0));
+    world.logs[0].clear(); // nothing to deliver yet
+    world.assign(0);
+    world.step(Input::Records(stale));
+    assert!(world.pipeline.entries.is_empty());
+    let points: Vec<_> = world.pipeline.report().partitions.iter().map(|partition| partition.commit_point).collect();
+    assert_eq!(points, [None]);
 }
 
 impl World {
