@@ -146,7 +146,7 @@ impl Worker {
             permits: Vec::new(),
             oms,
             submissions: FuturesUnordered::new(),
-            topics: topics::Watch::start(Arc::clone(&dead_letters), config.dead_letter_topics()),
+            topics: topics::Watch::start(Arc::clone(&dead_letters), config),
             dead_letters,
             letters: FuturesUnordered::new(),
             letter_source: letter::Source::new(config),

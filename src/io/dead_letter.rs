@@ -140,14 +140,14 @@ impl DeadLetters {
         })
     }
 
-    /// What keeps letters from being written to that topic, as far as the brokers' metadata tells; not the rights. Where
-    /// brokers create topics by themselves, asking creates it, as producing would. Needs a tokio runtime.
-    pub fn topic_problem(&self, topic: &str) -> impl Future<Output = Option<String>> + Send + use<> {
+    /// What is wrong with these topics, as far as the brokers' metadata tells: one line a problem. The list of all topics
+    /// is asked for, since asking for one by its name would create it on brokers that do so. Needs a tokio runtime.
+    pub fn topic_problems(&self, topics: &[String]) -> impl Future<Output = Vec<String>> + Send + use<> {
         let producer = lock(&self.current).producer.clone();
-        let topic = topic.to_owned();
+        let topics = topics.to_vec();
         async move {
-            let asked = tokio::task::spawn_blocking(move || problem(&producer, &topic)).await;
-            asked.unwrap_or_else(|error| Some(format!("the dead-letter topic was not looked at: {error}")))
+            let asked = tokio::task::spawn_blocking(move || problems(&producer, &topics)).await;
+            asked.unwrap_or_else(|error| vec![format!("the topics were not looked at: {error}")])
         }
     }
 }
@@ -204,22 +204,24 @@ fn is_unknown_topic(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(UnknownTopic | UnknownTopicOrPartition | UnknownPartition))
 }
 
-fn problem(producer: &FutureProducer, topic: &str) -> Option<String> {
-    let metadata = match producer.client().fetch_metadata(Some(topic), METADATA_TIMEOUT) {
+fn problems(producer: &FutureProducer, topics: &[String]) -> Vec<String> {
+    let metadata = match producer.client().fetch_metadata(None, METADATA_TIMEOUT) {
         Ok(metadata) => metadata,
-        Err(error) => return Some(format!("dead-letter topic {topic}: the brokers do not answer: {error}")),
+        Err(error) => return vec![format!("the brokers do not answer: {error}")],
     };
-    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
-        return Some(format!("dead-letter topic {topic}: the brokers do not know it; create it"));
-    };
-    match found.error().map(RDKafkaErrorCode::from) {
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
-            Some(format!("dead-letter topic {topic} does not exist; create it"))
+    let problem = |topic: &String| {
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+            return Some(format!(
+                "topic {topic} does not exist, or this client may not see it; create it or grant DESCRIBE"
+            ));
+        };
+        match found.error().map(RDKafkaErrorCode::from) {
+            Some(code) => Some(format!("topic {topic}: {code}")),
+            None if found.partitions().is_empty() => Some(format!("topic {topic} has no partitions yet")),
+            None => None,
         }
-        Some(code) => Some(format!("dead-letter topic {topic}: {code}")),
-        None if found.partitions().is_empty() => Some(format!("dead-letter topic {topic} has no partitions yet")),
-        None => None,
-    }
+    };
+    topics.iter().filter_map(problem).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -85,7 +85,7 @@ impl Pipeline {
         let Some(sent) = self.commits.out.take() else { return };
         self.commits.last = Some(result);
         for (ix, epoch, offset) in sent.offsets {
-            match self.partitions.live(ix, epoch) {
+            match self.partitions.of_epoch(ix, epoch) {
                 Some(partition) if result.is_ok() => partition.committed = Some(offset),
                 Some(_) => self.commits.moved = true,
                 None => {}

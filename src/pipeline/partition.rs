@@ -36,6 +36,8 @@ pub struct Partition {
     pub committed: Option<i64>,
     /// Whether it is being given back: nothing more is taken in.
     pub revoking: bool,
+    /// Whether its records are detached from everything: no verdict and no acknowledgement reaches them any more.
+    pub detached: bool,
     /// Dead letters of its records that Kafka has not acknowledged.
     pub letters: usize,
     /// Full tasks that it would bring more keys for.
@@ -60,6 +62,7 @@ impl Partitions {
             ledger: Ledger::default(),
             committed,
             revoking: false,
+            detached: false,
             letters: 0,
             full_tasks: SmallVec::new(),
             paused: false,
@@ -82,8 +85,13 @@ impl Partitions {
     }
 
     /// The partition at `ix`, if it is still of that assignment.
-    pub fn live(&mut self, ix: PartitionIx, epoch: u64) -> Option<&mut Partition> {
+    pub fn of_epoch(&mut self, ix: PartitionIx, epoch: u64) -> Option<&mut Partition> {
         self.slab.get_mut(ix).filter(|partition| partition.epoch == epoch)
+    }
+
+    /// The same, if its records are not detached.
+    pub fn live(&mut self, ix: PartitionIx, epoch: u64) -> Option<&mut Partition> {
+        self.of_epoch(ix, epoch).filter(|partition| !partition.detached)
     }
 
     /// All partitions.

@@ -6,8 +6,6 @@ use super::partition::PartitionName;
 use super::time::Time;
 use super::{Assigned, Effect, Effects, Notice, Pipeline};
 
-/// The epoch of a partition that is detached: equal to no assignment's.
-const DEAD: u64 = u64::MAX;
 /// Share of `shutdown.revoke_timeout` that is for settling; the rest is for the commit.
 const SETTLE_SHARE: f64 = 0.8;
 
@@ -163,18 +161,17 @@ impl Pipeline {
     fn detach(&mut self, gone: &[PartitionIx]) {
         for ix in gone {
             let partition = &mut self.partitions[*ix];
-            if partition.epoch == DEAD {
+            if std::mem::replace(&mut partition.detached, true) {
                 continue;
             }
             partition.revoking = true;
-            partition.epoch = DEAD;
             let (changes, bytes) = partition.ledger.charged();
             self.budget.refund(changes, bytes);
             self.letters.forget(*ix);
         }
         let partitions = &self.partitions;
         for (_, entry) in self.entries.iter_mut() {
-            entry.records.retain(|record| partitions[record.partition].epoch != DEAD);
+            entry.records.retain(|record| !partitions[record.partition].detached);
             entry.owed = false;
         }
         if let Some(revoke) = &mut self.revoke {
@@ -196,6 +193,10 @@ impl Pipeline {
             for id in dropped {
                 self.entries.remove(id);
             }
+        }
+        let tasks: Vec<_> = self.tasks.iter().map(|(ix, _)| ix).collect();
+        for ix in tasks {
+            self.relax(ix);
         }
     }
 }

@@ -24,6 +24,8 @@ use crate::pipeline::report::{Report, TaskReport};
 use crate::pipeline::task::Block;
 use crate::pipeline::time::Time;
 
+use super::topics::NOT_LOOKED_AT;
+
 /// How long a commit may take by itself: the consumer gives up before.
 const COMMIT_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long a problem of the Kafka client counts after it was told last; the client repeats itself sooner.
@@ -66,7 +68,7 @@ impl Publisher {
             ends: BTreeMap::new(),
             in_group: false,
             kafka_problems: BTreeMap::new(),
-            topic_problems: vec!["dead-letter topics: not looked at yet".to_owned()],
+            topic_problems: vec![NOT_LOOKED_AT.to_owned()],
             letter_problem: None,
             last_commit: None,
             stall: None,

@@ -1,6 +1,5 @@
-//! Looks at the dead-letter topics: often until they are in order, then once in a while.
+//! Looks at the topics, read and dead-letter ones: often until they are in order, then once in a while.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,14 @@ use backoff::backoff::Backoff as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::config::Config;
 use crate::io::dead_letter::DeadLetters;
 
 /// Time between two looks at topics that are in order.
 const INTERVAL: Duration = Duration::from_mins(1);
+
+/// What is told before the first look.
+pub(super) const NOT_LOOKED_AT: &str = "the topics are not looked at yet";
 
 /// A task that looks; ends when dropped.
 pub(super) struct Watch {
@@ -21,12 +24,12 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn start(producer: Arc<DeadLetters>, topics: BTreeMap<&str, String>) -> Self {
-        let mut topics: Vec<String> = topics.into_values().collect();
+    pub(super) fn start(producer: Arc<DeadLetters>, config: &Config) -> Self {
+        let mut topics = config.kafka.topics.clone();
+        topics.extend(config.dead_letter_topics().into_values());
         topics.sort_unstable();
         topics.dedup();
-        let waiting = topics.iter().map(|topic| format!("dead-letter topic {topic}: not looked at yet")).collect();
-        let (tell, problems) = watch::channel(waiting);
+        let (tell, problems) = watch::channel(vec![NOT_LOOKED_AT.to_owned()]);
         let mut looking = JoinSet::new();
         looking.spawn(look(producer, topics, tell));
         Self { problems, _looking: looking }
@@ -49,11 +52,7 @@ async fn look(producer: Arc<DeadLetters>, topics: Vec<String>, tell: watch::Send
         ..ExponentialBackoff::default()
     };
     loop {
-        let mut problems = Vec::new();
-        for topic in &topics {
-            let problem = producer.topic_problem(topic).await;
-            problems.extend(problem.map(|problem| format!("dead-letter topic {topic}: {problem}")));
-        }
+        let problems = producer.topic_problems(&topics).await;
         let wait = if problems.is_empty() {
             backoff.reset();
             INTERVAL

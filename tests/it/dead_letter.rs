@@ -65,12 +65,12 @@ fn a_missing_topic_is_told_and_written_to_once_it_exists() {
     let topic = unique("dlq-missing");
     let quick = [("topic.metadata.propagation.max.ms", "500"), ("topic.metadata.refresh.interval.ms", "500")];
     let letters = letters(&broker.servers, &quick);
-    let problem = wait_for(letters.topic_problem(&topic)).unwrap();
+    let problem = wait_for(letters.topic_problems(std::slice::from_ref(&topic))).join("; ");
     assert!(problem.contains(&topic) && problem.contains("create it"), "{problem}");
     let fault = wait_for(letters.produce(&letter(&topic, None, Some(b"v")))).unwrap_err();
     assert!(fault.code.starts_with("UnknownTopic"), "{fault:?}");
     brokers::create_topic(&broker.servers, &topic, 1, &[]);
-    assert_eq!(wait_for(letters.topic_problem(&topic)), None);
+    assert!(wait_for(letters.topic_problems(std::slice::from_ref(&topic))).is_empty());
     let mut tries = 0;
     while let Err(fault) = wait_for(letters.produce(&letter(&topic, None, Some(b"v")))) {
         tries += 1;

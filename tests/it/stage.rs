@@ -15,7 +15,7 @@ use oms_sync_worker::simulator::{Faults, Simulator, SimulatorConfig};
 use crate::brokers::{committed, end_offset, unique};
 
 /// Longest that a stage waits for anything.
-const BOUND: Duration = Duration::from_secs(120);
+const BOUND: Duration = Duration::from_mins(2);
 /// Buckets that are written to; each has a task of the same number.
 const BUCKETS: u32 = 4;
 
@@ -76,7 +76,7 @@ impl Stage {
             brokers: self.servers.clone(),
             topic: self.topic.clone(),
             rate: None,
-            delivery_timeout: Duration::from_secs(60),
+            delivery_timeout: Duration::from_mins(1),
         };
         write(&settings, Generator::new(config), |_| {}).unwrap();
         self.generated.push(config);

@@ -28,8 +28,11 @@ fn on_mock(broker: &MockBroker, faults: &str) -> Stage {
     Stage::on(&broker.servers(), &topic, 3, faults)
 }
 
-/// What is in a dead-letter topic: each letter's value and headers.
-fn letters(stage: &Stage) -> Vec<(Option<Vec<u8>>, Vec<(String, String)>)> {
+/// A dead letter's value and headers.
+type Letter = (Option<Vec<u8>>, Vec<(String, String)>);
+
+/// What is in a dead-letter topic.
+fn letters(stage: &Stage) -> Vec<Letter> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &stage.servers)
         .set("group.id", unique("reader"))
@@ -270,4 +273,20 @@ fn a_wrong_configuration_ends_with_1_and_names_every_problem() {
     let wrong =
         [("OMS_SYNC__EVENTS__LINGER", "200"), ("OMS_SYNC__EVENTS__MAX_KEYS", "11"), ("OMS_SYNC__KAFKA__TOPIC", "t")];
     assert_eq!(stage.worker(&wrong).exit_code(), 1);
+}
+
+#[test]
+fn a_topic_that_does_not_exist_is_named_until_it_does() {
+    let broker = MockBroker::start();
+    let topic = unique("objects");
+    broker.create_topic(&format!("{topic}.dlq"), 1);
+    let stage = Stage::on(&broker.servers(), &topic, 1, "{}");
+    let worker = stage.worker(&[]);
+    let named = format!("topic {topic} does not exist");
+    wait_until("it is named", || worker.get("/readyz").1.contains(&named));
+    assert_eq!(worker.get("/readyz").0, 503);
+    broker.create_topic(&topic, 1);
+    worker.wait_until_ready();
+    assert!(worker.log().len() < 30, "no busy loop in the log: {:?}", worker.log());
+    assert_eq!(worker.terminate(), 0);
 }

@@ -1,0 +1,332 @@
+//! What the design says of single situations, one test each.
+
+use std::time::Duration;
+
+use super::super::answer::{Pressure, Status, Verdict};
+use super::super::key::{EncodedKey, KeyEncoding};
+use super::super::record::Record;
+use super::super::*;
+
+const ACCEPTED: (Verdict, u16) = (Verdict::Accepted, 200);
+const REFUSED: (Verdict, u16) = (Verdict::Refused, 400);
+const UNAUTHORIZED: (Verdict, u16) = (Verdict::Hold(HoldReason::Credentials), 401);
+const FORBIDDEN: (Verdict, u16) = (Verdict::Hold(HoldReason::Permission), 403);
+const UNAVAILABLE: (Verdict, u16) = (Verdict::Busy(Pressure::Overloaded), 503);
+const FAULT: (Verdict, u16) = (Verdict::Busy(Pressure::Faulted), 500);
+
+/// A pipeline with two partitions and a clock; events go out at once.
+struct Desk {
+    pipeline: Pipeline,
+    now: Time,
+    next: [i64; 2],
+    out: Vec<(SubmissionId, String, Vec<String>)>,
+    effects: Vec<Effect>,
+}
+
+fn name(partition: i32) -> PartitionName {
+    PartitionName { topic: "t".into(), partition }
+}
+
+impl Desk {
+    fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings { linger: Duration::ZERO, ..Settings::default() };
+        change(&mut settings);
+        let assigned = (0..2).map(|p| Assigned { name: name(p), epoch: 1, committed: Some(0) });
+        let mut desk = Self {
+            pipeline: Pipeline::new(settings),
+            now: Time::START,
+            next: [0; 2],
+            out: Vec::new(),
+            effects: Vec::new(),
+        };
+        desk.step(Input::Assigned(assigned.collect()));
+        desk
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut effects = Effects::default();
+        self.pipeline.step(self.now, input, &mut effects);
+        for effect in effects.actions {
+            if let Effect::Submit { id, task, body, .. } = &effect {
+                let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+                let keys = body["object_keys"].as_array().unwrap();
+                let keys = keys.iter().map(|key| key.as_str().unwrap().to_owned()).collect();
+                self.out.push((*id, task.to_string(), keys));
+            }
+            self.effects.push(effect);
+        }
+    }
+
+    /// One record a key.
+    fn read(&mut self, partition: i32, task: &str, keys: &[&str]) {
+        let record = |key: &&str| {
+            let offset = self.next[usize::try_from(partition).unwrap()];
+            self.next[usize::try_from(partition).unwrap()] += 1;
+            let record = Record {
+                topic: "t".into(),
+                partition,
+                offset,
+                timestamp_ms: None,
+                key: None,
+                value: None,
+                headers: Box::default(),
+            };
+            let key = EncodedKey::encode(key, KeyEncoding::Percent).unwrap();
+            let changes = std::iter::once((TaskId::new(task).unwrap(), key)).collect();
+            (1, Incoming { record: Arc::new(record), changes, rejects: Vec::new() })
+        };
+        let records = keys.iter().map(record).collect();
+        self.step(Input::Records(records));
+    }
+
+    /// Answers the oldest request that is out, and gives its keys.
+    fn answer(&mut self, (verdict, status): (Verdict, u16)) -> Vec<String> {
+        let (id, _, keys) = self.out.remove(0);
+        let answer = Answer {
+            verdict,
+            status: Status::Http(status),
+            retry_after: None,
+            error_code: None,
+            error_message: None,
+            request_id: None,
+        };
+        self.step(Input::Answered(id, answer));
+        keys
+    }
+
+    fn wait(&mut self, wait: Duration) {
+        self.now = self.now.after(wait);
+        self.step(Input::Tick);
+    }
+
+    /// Lets time pass to the next moment at which something is due.
+    fn wait_for_next(&mut self) -> Duration {
+        let wait = self.pipeline.next_wakeup().unwrap().since(self.now);
+        self.wait(wait);
+        wait
+    }
+
+    fn uncommitted(&mut self) -> Vec<usize> {
+        self.pipeline.report().partitions.iter().map(|partition| partition.uncommitted).collect()
+    }
+
+    fn letters(&self) -> Vec<(LetterId, &DeadLetter)> {
+        let letter = |effect: &'_ Effect| matches!(effect, Effect::DeadLetter(..));
+        let letters = self.effects.iter().filter(|effect| letter(effect));
+        letters
+            .filter_map(|effect| if let Effect::DeadLetter(id, l) = effect { Some((*id, &**l)) } else { None })
+            .collect()
+    }
+}
+
+#[test]
+fn until_the_credentials_are_proven_one_request_is_out() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "a", &["1"]);
+    desk.read(0, "b", &["2"]);
+    assert_eq!(desk.out.len(), 1);
+    desk.answer(ACCEPTED);
+    desk.read(0, "c", &["3"]);
+    assert_eq!(desk.out.len(), 2);
+}
+
+#[test]
+fn a_worker_with_a_revoked_key_makes_at_most_three_failed_signatures_in_five_minutes() {
+    let mut desk = Desk::new(|settings| settings.hold_probe_interval = Duration::from_secs(1));
+    desk.read(0, "a", &["first"]);
+    desk.answer(ACCEPTED);
+    for n in 0..64 {
+        desk.read(0, "a", &[&format!("k{n}")]);
+    }
+    let out = desk.out.len();
+    assert!(out > 10, "many requests are out when the key is revoked: {out}");
+    let mut tried = Vec::new();
+    while !desk.out.is_empty() {
+        desk.answer(UNAUTHORIZED); // those that were out are not repeated
+    }
+    tried.push(desk.now);
+    while desk.now < Time::since_start(Duration::from_hours(1)) {
+        desk.wait_for_next();
+        if !desk.out.is_empty() {
+            assert_eq!(desk.out.len(), 1, "one probe at a time");
+            tried.push(desk.now);
+            desk.answer(UNAUTHORIZED);
+        }
+    }
+    assert!(tried.len() > 4, "it goes on probing: {tried:?}");
+    for four in tried.windows(4) {
+        assert!(four[3].since(four[0]) >= Duration::from_mins(5), "four tries in five minutes: {four:?}");
+    }
+    assert!(desk.letters().is_empty());
+    desk.wait(Duration::from_mins(30));
+    desk.answer(ACCEPTED);
+    while !desk.out.is_empty() {
+        desk.answer(ACCEPTED);
+    }
+    assert_eq!(desk.uncommitted(), [0, 0], "all goes on after the hold");
+}
+
+#[test]
+fn a_forbidden_task_holds_alone() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "denied", &["1"]);
+    desk.answer(FORBIDDEN);
+    desk.read(0, "denied", &["2"]);
+    desk.read(1, "other", &["3"]);
+    assert_eq!(desk.out.len(), 1);
+    assert_eq!(desk.answer(ACCEPTED), ["3"]);
+    desk.wait(Duration::from_mins(1));
+    assert_eq!(desk.answer(ACCEPTED), ["1", "2"], "one probe after a minute at most");
+    assert_eq!(desk.uncommitted(), [0, 0]);
+}
+
+#[test]
+fn a_key_read_again_while_it_is_out_is_sent_again_and_one_that_waits_is_joined() {
+    let mut desk = Desk::new(|settings| settings.max_in_flight = 1);
+    desk.read(0, "a", &["k"]);
+    desk.read(0, "a", &["k", "k"]);
+    desk.read(1, "a", &["k"]);
+    assert_eq!(desk.answer(ACCEPTED), ["k"]);
+    assert_eq!(desk.answer(ACCEPTED), ["k"]);
+    assert!(desk.out.is_empty(), "three of the four records share one entry");
+    assert_eq!(desk.uncommitted(), [0, 0]);
+}
+
+#[test]
+fn losing_one_partition_leaves_the_records_of_another_on_a_shared_key() {
+    let mut desk = Desk::new(|settings| settings.max_in_flight = 1);
+    desk.read(0, "a", &["busy"]);
+    desk.read(0, "a", &["shared", "alone"]);
+    desk.read(1, "a", &["shared"]);
+    desk.step(Input::Lost(vec![name(0)]));
+    desk.answer(ACCEPTED);
+    assert_eq!(desk.answer(ACCEPTED), ["shared"], "the key that only the lost partition asked for is dropped");
+    assert_eq!(desk.uncommitted(), [0]);
+    assert_eq!(desk.pipeline.report().unsettled, (0, 0));
+}
+
+#[test]
+fn a_revoked_partition_is_given_back_once_what_is_out_is_settled_and_committed() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "a", &["k"]);
+    desk.step(Input::Revoked(vec![name(0)]));
+    assert!(!desk.effects.iter().any(|effect| matches!(effect, Effect::Unassign(_))));
+    desk.answer(ACCEPTED);
+    assert!(desk.effects.iter().any(|effect| matches!(effect, Effect::Commit(offsets) if offsets == &[(name(0), 1)])));
+    assert!(!desk.effects.iter().any(|effect| matches!(effect, Effect::Unassign(_))), "the commit has no result yet");
+    desk.step(Input::Committed(Ok(())));
+    assert!(matches!(desk.effects.last(), Some(Effect::Unassign(names)) if names == &[name(0)]));
+}
+
+#[test]
+fn a_revoked_partition_is_given_back_within_its_bound_whatever_is_unanswered() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "a", &["k"]);
+    desk.step(Input::Revoked(vec![name(0)]));
+    desk.wait(Duration::from_secs(5));
+    assert!(desk.effects.iter().any(|effect| matches!(effect, Effect::Unassign(_))));
+    desk.answer(ACCEPTED); // too late to settle anything
+    assert_eq!(desk.uncommitted(), [0]);
+}
+
+#[test]
+fn keys_that_failed_alike_are_listed_in_one_dead_letter_and_settle_when_it_is_written() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "a", &["x"]);
+    desk.answer(REFUSED);
+    let [(id, letter)] = desk.letters()[..] else { panic!("one letter: {:?}", desk.letters()) };
+    assert_eq!((letter.failure.reason, &letter.failure.keys[..]), ("refused", &["x".into()][..]));
+    assert_eq!(desk.uncommitted(), [1, 0]);
+    desk.step(Input::LetterDone(id, false));
+    assert_eq!(desk.uncommitted(), [1, 0], "a letter that was not written settles nothing");
+    desk.wait(Duration::from_secs(1));
+    let (id, _) = *desk.letters().last().unwrap();
+    desk.step(Input::LetterDone(id, true));
+    assert_eq!(desk.uncommitted(), [0, 0]);
+}
+
+#[test]
+fn a_key_that_always_meets_a_fault_ends_alone_and_is_never_dead_lettered() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "a", &["warm"]);
+    desk.answer(ACCEPTED);
+    desk.read(0, "a", &["bad", "mate"]);
+    let mut alone = false;
+    for n in 0..4_000 {
+        if n % 20 == 0 && !alone {
+            desk.read(1, "a", &[&format!("other{n}")]);
+        }
+        while let Some((_, _, keys)) = desk.out.first() {
+            let bad = keys.iter().any(|key| key == "bad");
+            alone |=
+                bad && keys.len() == 1 && desk.pipeline.report().tasks[0].lone_keys.iter().any(|key| &**key == "bad");
+            desk.answer(if bad { FAULT } else { ACCEPTED });
+        }
+        desk.wait(Duration::from_millis(500));
+    }
+    assert!(desk.letters().is_empty());
+    assert!(alone || !desk.pipeline.report().tasks[0].lone_keys.is_empty(), "{:?}", desk.pipeline.report().tasks);
+}
+
+#[test]
+fn an_outage_ends_in_few_requests_and_everything_goes_through_after_it() {
+    let mut desk = Desk::new(|_| {});
+    for n in 0..200 {
+        desk.read(0, "a", &[&format!("k{n}")]);
+    }
+    let mut requests = 0;
+    while desk.now < Time::since_start(Duration::from_mins(10)) {
+        while !desk.out.is_empty() {
+            requests += 1;
+            desk.answer(UNAVAILABLE);
+        }
+        desk.wait_for_next();
+    }
+    assert!((10..200).contains(&requests), "{requests} requests in ten minutes of outage");
+    while desk.uncommitted() != [0, 0] {
+        while !desk.out.is_empty() {
+            desk.answer(ACCEPTED);
+        }
+        desk.wait(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn tasks_take_turns() {
+    let mut desk = Desk::new(|settings| settings.max_in_flight = 1);
+    for n in 0..30 {
+        desk.read(0, "loud", &[&format!("l{n}")]);
+    }
+    desk.read(1, "quiet", &["q"]);
+    desk.answer(ACCEPTED);
+    desk.answer(ACCEPTED);
+    assert_eq!(desk.out[0].1, "quiet", "the quiet task is next but one at most");
+}
+
+#[test]
+fn a_full_task_pauses_the_partitions_that_bring_more_until_half_is_gone() {
+    let mut desk = Desk::new(|settings| (settings.max_pending_keys_per_task, settings.max_in_flight) = (20, 1));
+    for n in 0..25 {
+        desk.read(0, "a", &[&format!("k{n}")]);
+    }
+    let pauses = |desk: &Desk| desk.effects.iter().filter(|e| matches!(e, Effect::Pause(p) if *p == name(0))).count();
+    let resumes = |desk: &Desk| desk.effects.iter().filter(|e| matches!(e, Effect::Resume(p) if *p == name(0))).count();
+    assert_eq!((pauses(&desk), resumes(&desk)), (1, 0));
+    desk.answer(ACCEPTED);
+    assert_eq!((pauses(&desk), resumes(&desk)), (1, 0));
+    desk.answer(ACCEPTED);
+    assert_eq!((pauses(&desk), resumes(&desk)), (1, 1));
+}
+
+#[test]
+fn a_drain_leaves_what_is_held_and_commits_the_rest() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "denied", &["1"]);
+    desk.answer(FORBIDDEN);
+    desk.read(1, "a", &["2"]);
+    desk.step(Input::Drain);
+    desk.answer(ACCEPTED);
+    assert!(matches!(desk.effects.last(), Some(Effect::Commit(offsets)) if offsets == &[(name(1), 1)]));
+    desk.step(Input::Committed(Ok(())));
+    assert!(matches!(desk.effects.last(), Some(Effect::Drained { unanswered: 0 })));
+}
