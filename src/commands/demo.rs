@@ -113,14 +113,11 @@ fn reconcile(simulator: &Simulator, course: &Course<'_>) -> anyhow::Result<bool>
     } else {
         "Not every key is accounted for: please report this, with the seed and the number of records."
     };
-    write!(
-        stdout(),
-        "{}{verdict}\n",
-        Table {
-            account: &account,
-            totals: &ledger.totals
-        }
-    )?;
+    let table = Table {
+        account: &account,
+        totals: &ledger.totals,
+    };
+    writeln!(stdout(), "{table}{verdict}")?;
     Ok(account.is_sound())
 }
 

@@ -29,7 +29,7 @@ const COURSE_SECONDS: (f64, f64) = (6.0, 20.0);
 /// The embedded Kafka keeps 5 MiB a partition and silently drops the oldest: so many records fit, uncompressed.
 const MAX_AHEAD: u64 = 20_000;
 /// With no commit point moved for so long, the demo gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Records a second and different objects with `--keep-running`.
 const GOING_ON: (f64, u64) = (100.0, 10_000);
 

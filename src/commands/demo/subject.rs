@@ -35,7 +35,7 @@ impl Subject {
         let runtime = runtime.context("the worker's runtime cannot be made")?;
         let thread = std::thread::Builder::new()
             .name("worker".to_owned())
-            .spawn(move || work(runtime, &config, asked, tell))
+            .spawn(move || work(runtime, &config, asked, &tell))
             .context("the worker's thread cannot be started")?;
         match started.recv() {
             Ok(admin) => Ok(Self { admin, endings, thread }),
@@ -68,7 +68,7 @@ fn work(
     runtime: Runtime,
     config: &Config,
     mut asked: UnboundedReceiver<Ending>,
-    tell: mpsc::Sender<SocketAddr>,
+    tell: &mpsc::Sender<SocketAddr>,
 ) -> Result<Ended, WorkerError> {
     let ended = runtime.block_on(async {
         let worker = Worker::start(config)?;
