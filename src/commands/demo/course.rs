@@ -26,6 +26,8 @@ const COMMITS_INTERVAL: Duration = Duration::from_millis(250);
 const RATE: f64 = 1_500.0;
 /// Seconds that writing takes at least and at most; OMS's stages are shares of it.
 const COURSE_SECONDS: (f64, f64) = (6.0, 20.0);
+/// Share of the course that is there before the worker has joined its group, so that it can be seen to have joined.
+const WARM_UP: f64 = 0.01;
 /// The embedded Kafka keeps 5 MiB a partition and silently drops the oldest: so many records fit, uncompressed.
 const MAX_AHEAD: u64 = 20_000;
 /// With no commit point moved for so long, the demo gives up.
@@ -43,6 +45,7 @@ pub(super) struct Course<'a> {
     simulator: &'a Simulator,
     progress: Progress,
     began: Instant,
+    joined: Option<Instant>,
     sent: u64,
     written: Vec<Written>,
     commits: Commits,
@@ -69,6 +72,7 @@ impl<'a> Course<'a> {
             simulator,
             progress: Progress::new(args.records),
             began,
+            joined: None,
             sent: 0,
             written: Vec::new(),
             commits: Commits {
@@ -99,7 +103,7 @@ impl<'a> Course<'a> {
     pub(super) fn run(&mut self, subject: &Subject) -> anyhow::Result<bool> {
         let mut stage = None;
         loop {
-            let over = self.began.elapsed().as_secs_f64() / self.seconds;
+            let over = self.over();
             self.enter(Stage::at(over), &mut stage);
             self.write(over)?;
             self.written.extend(self.writer.confirmed(TICK)?);
@@ -141,6 +145,12 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
+    /// How much of the course is over, 0 to 1 and more. It begins when the worker has done something.
+    fn over(&self) -> f64 {
+        let seconds = self.joined.map_or(0.0, |at| at.elapsed().as_secs_f64());
+        WARM_UP + seconds / self.seconds
+    }
+
     fn enter(&self, next: Stage, stage: &mut Option<Stage>) {
         if *stage == Some(next) {
             return;
@@ -176,6 +186,9 @@ impl<'a> Course<'a> {
             }
         }
         let totals = self.simulator.totals();
+        if self.joined.is_none() && (totals.requests > 0 || self.commits.settled > 0) {
+            self.joined = Some(now());
+        }
         let figures = Figures {
             written: self.written.len() as u64,
             settled: self.commits.settled,

@@ -10,7 +10,7 @@ use super::plan::REFUSED_PREFIX;
 /// Every answer takes so long, and up to as much more.
 const LATENCY: Duration = Duration::from_millis(20);
 /// What throttling leaves of the requests that are needed.
-const THROTTLED_SHARE: f64 = 0.75;
+const THROTTLED_SHARE: f64 = 0.5;
 
 /// What OMS is like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
