@@ -29,6 +29,8 @@ pub enum Command {
     /// Run the worker until a signal ends it
     #[command(after_help = "Example: oms-sync-worker run --config worker.yaml")]
     Run(commands::run::RunArgs),
+    /// See the whole job done with nothing installed: embedded Kafka, embedded OMS with faults, and every key accounted for
+    Demo(commands::demo::DemoArgs),
     /// Serve as OMS would: signature, limits, tasks, throttling and faults, with a ledger of every accepted key
     Simulate(commands::simulate::SimulateArgs),
     /// Write object-change records to a topic and print what was written as JSON
@@ -102,6 +104,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn perform(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Run(args) => commands::run::run(&args),
+        Command::Demo(args) => commands::demo::run(&args),
         Command::Simulate(args) => block_on(commands::simulate::run(args)).map(|()| Exit::Done),
         Command::Generate(args) => block_on(commands::generate::run(args)).map(|()| Exit::Done),
         Command::Decode(args) => commands::decode::run(&args).map(|()| Exit::Done),

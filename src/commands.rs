@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod decode;
+pub mod demo;
 pub mod generate;
 pub mod health;
 pub mod run;

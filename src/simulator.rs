@@ -96,6 +96,12 @@ impl Simulator {
         self.shared.state().ledger.clone()
     }
 
+    /// Sums over all requests so far; cheap, unlike [`Simulator::ledger`].
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.shared.state().ledger.totals.clone()
+    }
+
     /// Replaces the faults that `faults` names, from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.shared.set_faults(faults);

@@ -7,6 +7,7 @@ mod brokers;
 mod config;
 mod consumer;
 mod dead_letter;
+mod demo;
 mod generate;
 mod member;
 mod positions;
