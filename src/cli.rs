@@ -111,10 +111,7 @@ fn perform(command: Command) -> anyhow::Result<Exit> {
 }
 
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(command)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }
 
 fn tell(failure: &anyhow::Error) -> Exit {
@@ -123,11 +120,7 @@ fn tell(failure: &anyhow::Error) -> Exit {
         return Exit::Done; // Whoever read the output has seen enough.
     }
     eprintln!("{failure:#}");
-    if failure.is::<Problems>() || failure.is::<AdminError>() {
-        Exit::Refused
-    } else {
-        Exit::Fatal
-    }
+    if failure.is::<Problems>() || failure.is::<AdminError>() { Exit::Refused } else { Exit::Fatal }
 }
 
 fn version() -> &'static str {
@@ -149,11 +142,7 @@ mod tests {
         let mut cli = Cli::command();
         cli.clone().debug_assert();
         for command in cli.get_subcommands_mut() {
-            assert!(
-                command.render_long_help().to_string().contains("Example"),
-                "{}",
-                command.get_name()
-            );
+            assert!(command.render_long_help().to_string().contains("Example"), "{}", command.get_name());
         }
     }
 

@@ -60,12 +60,8 @@ pub struct Loaded {
 /// Every problem of the configuration at once.
 pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Problems> {
     let env: Vec<(String, String)> = env.into_iter().collect();
-    let named = env
-        .iter()
-        .find(|(name, path)| name == FILE_VARIABLE && !path.is_empty());
-    let file = file
-        .map(Path::to_owned)
-        .or_else(|| named.map(|(_, path)| PathBuf::from(path)));
+    let named = env.iter().find(|(name, path)| name == FILE_VARIABLE && !path.is_empty());
+    let file = file.map(Path::to_owned).or_else(|| named.map(|(_, path)| PathBuf::from(path)));
     let schema = schema();
     let root = Node(&schema);
 
@@ -84,11 +80,7 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     let effective = Effective::new(&serde_json::to_value(&document).unwrap_or_default(), &tree.origins);
     let config = validate::validate(document, &mut findings);
     match (config, findings.into_problems()) {
-        (Some(config), problems) if problems.is_empty() => Ok(Loaded {
-            config,
-            effective,
-            warnings,
-        }),
+        (Some(config), problems) if problems.is_empty() => Ok(Loaded { config, effective, warnings }),
         (_, mut problems) => {
             problems.sort_by(|one, other| one.path.cmp(&other.path));
             Err(Problems(problems))
@@ -100,7 +92,5 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
 #[must_use]
 pub fn process_environment() -> Vec<(String, String)> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os()
-        .map(|(name, value)| (lossy(name), lossy(value)))
-        .collect()
+    std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect()
 }

@@ -79,12 +79,7 @@ pub struct DecodeOptions {
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self {
-            format: None,
-            key_text: KeyText::Auto,
-            folder_markers: FolderMarkers::Sync,
-            max_changes: 10_000,
-        }
+        Self { format: None, key_text: KeyText::Auto, folder_markers: FolderMarkers::Sync, max_changes: 10_000 }
     }
 }
 
@@ -98,16 +93,8 @@ struct Family {
 
 /// Asked in this order; the most particular shapes come first.
 const FAMILIES: [Family; 2] = [
-    Family {
-        format: Format::AwsS3,
-        claims: aws_s3::claims,
-        decode: aws_s3::decode,
-    },
-    Family {
-        format: Format::Native,
-        claims: native::claims,
-        decode: native::decode,
-    },
+    Family { format: Format::AwsS3, claims: aws_s3::claims, decode: aws_s3::decode },
+    Family { format: Format::Native, claims: native::claims, decode: native::decode },
 ];
 
 impl Format {
@@ -157,9 +144,7 @@ fn read<'a>(text: &'a str, mut each: impl FnMut(Option<Document<'a>>)) -> serde_
 
 fn read_document<'a>(document: Option<Document<'a>>, wanted: Option<Format>, collector: &mut Collector<'_, 'a>) {
     let family = document.as_ref().and_then(|document| {
-        let mut families = FAMILIES
-            .iter()
-            .filter(|family| wanted.is_none_or(|format| format == family.format));
+        let mut families = FAMILIES.iter().filter(|family| wanted.is_none_or(|format| format == family.format));
         families.find(|family| (family.claims)(document, collector, wanted.is_some()))
     });
     match (document, family) {
@@ -177,9 +162,6 @@ fn alone<'a>(outcome: Outcome) -> Changes<'a> {
 
 /// The task that the header names. One that is null or no UTF-8 names a task that cannot exist, not none.
 fn header_task(record: &Record) -> Option<Cow<'_, str>> {
-    let header = record
-        .headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case(TASK_HEADER))?;
+    let header = record.headers.iter().find(|header| header.name.eq_ignore_ascii_case(TASK_HEADER))?;
     Some(String::from_utf8_lossy(header.value.as_deref().unwrap_or_default()))
 }

@@ -20,7 +20,7 @@ use labels::{ChangeAction, CommitOutcome, RebalanceKind, TaskState, VerdictLabel
 use series::{counter, counters, gauge, gauges, histogram, histograms};
 use tasks::TaskVecs;
 
-pub use series::{PartitionMetrics, TopicMetrics};
+pub use series::{PartitionGauges, TopicMetrics};
 pub use tasks::{TaskGauges, TaskMetrics};
 
 use series::{PartitionVecs, TopicVecs};
@@ -38,13 +38,10 @@ pub const REVISION: &str = match option_env!("OMS_SYNC_REVISION") {
 };
 
 /// Buckets of `submission_duration_seconds`.
-const SUBMISSION_SECONDS: &[f64] = &[
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
+const SUBMISSION_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Buckets of `record_to_accepted_seconds`.
-const LATENCY_SECONDS: &[f64] = &[
-    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0,
-];
+const LATENCY_SECONDS: &[f64] =
+    &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0];
 /// Buckets of `event_keys`: one each.
 const EVENT_KEYS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0];
 
@@ -99,11 +96,7 @@ impl Metrics {
                 LATENCY_SECONDS,
             )?,
             unsettled_changes: gauge(r, names::UNSETTLED_CHANGES, "Object changes read and not settled")?,
-            unsettled_bytes: gauge(
-                r,
-                names::UNSETTLED_BYTES,
-                "Bytes charged for changes that are not settled",
-            )?,
+            unsettled_bytes: gauge(r, names::UNSETTLED_BYTES, "Bytes charged for changes that are not settled")?,
             unsettled_changes_limit: gauge(r, names::UNSETTLED_CHANGES_LIMIT, "limits.max_unsettled_changes")?,
             unsettled_bytes_limit: gauge(r, names::UNSETTLED_BYTES_LIMIT, "limits.max_unsettled_bytes, in bytes")?,
             dead_letter_failures: counter(
@@ -112,17 +105,8 @@ impl Metrics {
                 "Attempts to produce a dead letter that failed",
             )?,
             assigned_partitions: gauge(r, names::ASSIGNED_PARTITIONS, "Partitions assigned to this worker")?,
-            stalled: gauge(
-                r,
-                names::STALLED,
-                "1 while the worker makes no progress of its own, else 0",
-            )?,
-            changes: counters(
-                r,
-                names::CHANGES,
-                "Object changes found in records",
-                &["format", "action", "reason"],
-            )?,
+            stalled: gauge(r, names::STALLED, "1 while the worker makes no progress of its own, else 0")?,
+            changes: counters(r, names::CHANGES, "Object changes found in records", &["format", "action", "reason"])?,
             dead_letters: counters(
                 r,
                 names::DEAD_LETTERS,
@@ -132,12 +116,7 @@ impl Metrics {
             commits: counters(r, names::COMMITS, "Offset commits, by their result", &["outcome"])?,
             rebalances: counters(r, names::REBALANCES, "Changes of the assignment", &["kind"])?,
             kafka_errors: counters(r, names::KAFKA_ERRORS, "Errors reported by librdkafka", &["code"])?,
-            hold: gauges(
-                r,
-                names::HOLD,
-                "1 while nothing but probes is sent for this reason",
-                &["reason", "task"],
-            )?,
+            hold: gauges(r, names::HOLD, "1 while nothing but probes is sent for this reason", &["reason", "task"])?,
             durations: durations(r)?,
             topics: TopicVecs::new(r)?,
             partitions: PartitionVecs::new(r)?,
@@ -181,13 +160,12 @@ impl Metrics {
         self.tasks.of(task)
     }
 
-    /// Handles of an assigned partition; keep them until it is revoked.
-    #[must_use]
-    pub fn partition(&self, topic: &str, partition: i32) -> PartitionMetrics {
-        self.partitions.of(topic, partition)
+    /// Shows an assigned partition; call it about once a second.
+    pub fn show_partition(&self, topic: &str, partition: i32, gauges: PartitionGauges) {
+        self.partitions.show(topic, partition, gauges);
     }
 
-    /// Deletes the series of a partition that is no longer assigned. Drop its handles first: setting them shows nothing.
+    /// Deletes the series of a partition that is no longer assigned.
     pub fn forget_partition(&self, topic: &str, partition: i32) {
         self.partitions.forget(topic, partition);
     }

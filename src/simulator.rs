@@ -81,12 +81,7 @@ impl Simulator {
             .name("oms-simulator".to_owned())
             .spawn(move || runtime.block_on(server::serve(listener, serving, stopped)))
             .map_err(SimulatorError::Thread)?;
-        Ok(Self {
-            addr,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { addr, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The address that it listens on.
@@ -148,25 +143,15 @@ impl Shared {
             conditions: conditions::Conditions::new(config.seed),
             ledger: Ledger::default(),
         };
-        let shared = Self {
-            project_id: config.project_id,
-            credentials: config.credentials,
-            state: Mutex::new(state),
-        };
+        let shared = Self { project_id: config.project_id, credentials: config.credentials, state: Mutex::new(state) };
         shared.set_faults(config.faults);
         shared
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a server: quotas and the end of faults need the time"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a server: quotas and the end of faults need the time")]
     fn set_faults(&self, mut faults: Faults) {
         let mut state = self.state();
-        state.tasks.change(
-            std::mem::take(&mut faults.tasks),
-            &std::mem::take(&mut faults.remove_tasks),
-        );
+        state.tasks.change(std::mem::take(&mut faults.tasks), &std::mem::take(&mut faults.remove_tasks));
         state.conditions.change(faults, Instant::now());
     }
 

@@ -139,7 +139,7 @@ impl Worker {
         let clock = Clock::start();
         Ok(Self {
             clock,
-            pipeline: Pipeline::new(parts::pipeline(config, clock.seed())),
+            pipeline: Pipeline::new(parts::pipeline(config, fastrand::u64(..))),
             effects: Effects::default(),
             consumer,
             events,
@@ -310,12 +310,13 @@ impl Worker {
             }
             ConsumerEvent::Committed { result, .. } => {
                 let result = parts::commit_result(result);
-                self.metrics.commits(match &result {
-                    Ok(()) => CommitOutcome::Ok,
-                    Err((CommitError::Failed, _)) => CommitOutcome::Failed,
-                    Err((CommitError::Fenced, _)) => CommitOutcome::Fenced,
-                })
-                .inc();
+                self.metrics
+                    .commits(match &result {
+                        Ok(()) => CommitOutcome::Ok,
+                        Err((CommitError::Failed, _)) => CommitOutcome::Failed,
+                        Err((CommitError::Fenced, _)) => CommitOutcome::Fenced,
+                    })
+                    .inc();
                 self.publisher.committed(&result);
                 self.step(Input::Committed(result.map_err(|(error, _)| error)));
             }
@@ -341,7 +342,7 @@ impl Worker {
 
     fn publish(&mut self) {
         let (now, last_turn) = (self.clock.now(), self.consumer.last_turn());
-        self.publisher.publish(self.pipeline.report(), now, self.clock.time_of(last_turn));
+        self.publisher.publish(&self.pipeline.report(), now, self.clock.time_of(last_turn));
     }
 
     /// Leaves the group, so that others need not wait for this member's session to end.

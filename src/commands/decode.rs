@@ -140,8 +140,5 @@ fn formats_or_auto() -> PossibleValuesParser {
 
 fn parse_header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
-    Ok(Header {
-        name: name.into(),
-        value: Some(value.as_bytes().into()),
-    })
+    Ok(Header { name: name.into(), value: Some(value.as_bytes().into()) })
 }

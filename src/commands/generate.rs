@@ -19,10 +19,8 @@ use crate::formats::Format;
 
 /// Writes object-change records to a topic and prints what it wrote as JSON.
 #[derive(clap::Args, Clone, Debug)]
-#[command(
-    after_help = "Example:\n  oms-sync-worker generate --brokers localhost:9092 --topic object-changes \\\n    \
-                        --format aws-s3 --records 100000 --buckets 8 --rate 5000 --seed 1"
-)]
+#[command(after_help = "Example:\n  oms-sync-worker generate --brokers localhost:9092 --topic object-changes \\\n    \
+                        --format aws-s3 --records 100000 --buckets 8 --rate 5000 --seed 1")]
 pub struct GenerateArgs {
     /// Kafka's bootstrap servers, comma-separated.
     #[arg(long, value_name = "B")]
@@ -64,9 +62,7 @@ struct Summary<'a> {
 
 /// Writes the records and prints the summary to standard output. Fails if Kafka did not confirm every record.
 pub async fn run(args: GenerateArgs) -> anyhow::Result<()> {
-    let written = tokio::task::spawn_blocking(move || write_all(&args))
-        .await
-        .context("generate was interrupted")??;
+    let written = tokio::task::spawn_blocking(move || write_all(&args)).await.context("generate was interrupted")??;
     let summary = Summary {
         records: written.records,
         distinct_keys: written.distinct_keys,
@@ -80,10 +76,7 @@ pub async fn run(args: GenerateArgs) -> anyhow::Result<()> {
 
 fn write_all(args: &GenerateArgs) -> anyhow::Result<Written> {
     let config = GeneratorConfig {
-        format: Format::ALL
-            .into_iter()
-            .find(|format| format.as_str() == args.format)
-            .unwrap_or(Format::AwsS3),
+        format: Format::ALL.into_iter().find(|format| format.as_str() == args.format).unwrap_or(Format::AwsS3),
         records: args.records,
         keys: args.keys.unwrap_or(args.records),
         buckets: args.buckets,

@@ -66,11 +66,7 @@ async fn ask(url: &Uri) -> anyhow::Result<(StatusCode, String)> {
     if url.scheme_str() != Some("http") {
         bail!("only URLs that begin with http:// are asked");
     }
-    let host = format!(
-        "{}:{}",
-        url.host().context("no host in the URL")?,
-        url.port_u16().unwrap_or(80)
-    );
+    let host = format!("{}:{}", url.host().context("no host in the URL")?, url.port_u16().unwrap_or(80));
     let stream = TcpStream::connect(&host).await.context("cannot connect")?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());

@@ -78,11 +78,7 @@ pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let ledger_file = args.ledger.clone();
     let simulator = Simulator::start(config(args)?)?;
-    writeln!(
-        std::io::stdout(),
-        "OMS simulator listening on http://{}",
-        simulator.addr()
-    )?;
+    writeln!(std::io::stdout(), "OMS simulator listening on http://{}", simulator.addr())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -121,10 +117,5 @@ fn write(ledger: &Ledger, file: &Path) -> anyhow::Result<()> {
         serde_json::to_writer(&mut out, ledger)?;
         Ok(out.flush()?)
     };
-    write().with_context(|| {
-        format!(
-            "cannot write the ledger to {}: choose another file with --ledger",
-            file.display()
-        )
-    })
+    write().with_context(|| format!("cannot write the ledger to {}: choose another file with --ledger", file.display()))
 }

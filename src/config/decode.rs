@@ -81,11 +81,7 @@ fn take_out(values: &mut Value, root: Node, steps: &[Step]) {
         (Some(Value::Object(map)), Step::Key(key)) => drop(map.remove(key)),
         (Some(Value::Array(items)), Step::Index(index)) => {
             let structured = node_at(root, steps).is_some_and(|node| node.kind() == Kind::Structure);
-            items[*index] = if structured {
-                Value::Object(serde_json::Map::new())
-            } else {
-                String::new().into()
-            };
+            items[*index] = if structured { Value::Object(serde_json::Map::new()) } else { String::new().into() };
         }
         _ => *values = Value::Object(serde_json::Map::new()),
     }
@@ -116,9 +112,7 @@ fn is_secret_property(steps: &[Step]) -> bool {
 
 fn advice(node: Node, found: &Value) -> String {
     let choices = node.choices();
-    let example = node
-        .example()
-        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let example = node.example().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     match (node.kind(), found) {
         (Kind::Text, _) if !choices.is_empty() => format!("write one of {}", choices.join(", ")),
         (Kind::Text, Value::Number(_)) if node.has_unit() => {

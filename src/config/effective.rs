@@ -36,18 +36,13 @@ impl Effective {
     #[must_use]
     pub fn log_line(&self) -> String {
         let given = self.0.iter().filter(|setting| !setting.value.is_null());
-        given
-            .map(|setting| format!("{}={}", setting.path, setting.value))
-            .collect::<Vec<_>>()
-            .join(" ")
+        given.map(|setting| format!("{}={}", setting.path, setting.value)).collect::<Vec<_>>().join(" ")
     }
 }
 
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|Setting { path, value, origin }| writeln!(f, "{path} = {value}  # {origin}"))
+        self.0.iter().try_for_each(|Setting { path, value, origin }| writeln!(f, "{path} = {value}  # {origin}"))
     }
 }
 
@@ -55,8 +50,7 @@ fn flatten(value: &Value, path: String, origins: &Origins, settings: &mut Vec<Se
     match value {
         Value::Object(map) if !map.is_empty() => {
             let dot = if path.is_empty() { "" } else { "." };
-            map.iter()
-                .for_each(|(key, value)| flatten(value, format!("{path}{dot}{key}"), origins, settings));
+            map.iter().for_each(|(key, value)| flatten(value, format!("{path}{dot}{key}"), origins, settings));
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
             let items = items.iter().enumerate();
@@ -64,11 +58,7 @@ fn flatten(value: &Value, path: String, origins: &Origins, settings: &mut Vec<Se
         }
         leaf => {
             let origin = origin_of(origins, &path).unwrap_or(DEFAULT).to_owned();
-            settings.push(Setting {
-                path,
-                value: leaf.clone(),
-                origin,
-            });
+            settings.push(Setting { path, value: leaf.clone(), origin });
         }
     }
 }

@@ -22,12 +22,7 @@ pub(super) fn collect(variables: &[(String, String)], root: Node, findings: &mut
             Ok(value) => insert(&mut tree, &parts, value),
             Err((what, instead)) => {
                 let origin = Some(name.clone());
-                findings.add_problem(Problem {
-                    path: parts.join("."),
-                    origin,
-                    what,
-                    instead,
-                });
+                findings.add_problem(Problem { path: parts.join("."), origin, what, instead });
             }
         }
     }
@@ -42,19 +37,13 @@ fn read(name: &str, text: &str, parts: &[&str], root: Node) -> Result<Value, (St
     for (depth, part) in parts.iter().enumerate() {
         if node.is_some_and(|node| node.map_values().is_some() || node.items().is_some()) {
             let holder = format!("{PREFIX}{}", parts[..depth].join("__").to_ascii_uppercase());
-            return Err((
-                "a structure is given as a whole".to_owned(),
-                format!("write it as JSON in {holder}"),
-            ));
+            return Err(("a structure is given as a whole".to_owned(), format!("write it as JSON in {holder}")));
         }
         node = node.and_then(|node| node.key(part));
     }
     let origin = name.to_owned();
     // A name that is not in the schema stays text: the search for unknown keys reports it.
-    node.map_or_else(
-        || Ok(Value::new(Some(&origin), text)),
-        |node| typed(&origin, text, node),
-    )
+    node.map_or_else(|| Ok(Value::new(Some(&origin), text)), |node| typed(&origin, text, node))
 }
 
 fn typed(origin: &String, text: &str, node: Node) -> Result<Value, (String, String)> {
@@ -67,10 +56,7 @@ fn typed(origin: &String, text: &str, node: Node) -> Result<Value, (String, Stri
         Kind::Integer | Kind::Number | Kind::Boolean => scalar(origin, trimmed),
         Kind::List if !trimmed.starts_with('[') => {
             let items = trimmed.split(',').map(str::trim).filter(|item| !item.is_empty());
-            Value::new(
-                Some(origin),
-                items.map(|item| Value::new(Some(origin), item)).collect::<Vec<_>>(),
-            )
+            Value::new(Some(origin), items.map(|item| Value::new(Some(origin), item)).collect::<Vec<_>>())
         }
         Kind::Structure if !trimmed.starts_with(['[', '{']) => Value::new(Some(origin), trimmed),
         Kind::List | Kind::Structure => {
@@ -100,21 +86,14 @@ fn from_json(origin: &String, json: Json) -> Value {
         Json::Null => ValueKind::Nil,
         Json::Bool(value) => ValueKind::Boolean(value),
         Json::Number(number) => {
-            let whole = number
-                .as_i64()
-                .map(ValueKind::I64)
-                .or_else(|| number.as_u64().map(ValueKind::U64));
-            whole
-                .or_else(|| number.as_f64().map(ValueKind::Float))
-                .unwrap_or(ValueKind::Nil)
+            let whole = number.as_i64().map(ValueKind::I64).or_else(|| number.as_u64().map(ValueKind::U64));
+            whole.or_else(|| number.as_f64().map(ValueKind::Float)).unwrap_or(ValueKind::Nil)
         }
         Json::String(text) => ValueKind::String(text),
         Json::Array(items) => ValueKind::Array(items.into_iter().map(|item| from_json(origin, item)).collect()),
-        Json::Object(map) => ValueKind::Table(
-            map.into_iter()
-                .map(|(key, value)| (key, from_json(origin, value)))
-                .collect(),
-        ),
+        Json::Object(map) => {
+            ValueKind::Table(map.into_iter().map(|(key, value)| (key, from_json(origin, value))).collect())
+        }
     };
     Value::new(Some(origin), kind)
 }
@@ -127,9 +106,7 @@ fn insert(tree: &mut Map<String, Value>, parts: &[&str], value: Value) {
         tree.insert((*first).to_owned(), value);
         return;
     }
-    let place = tree
-        .entry((*first).to_owned())
-        .or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
+    let place = tree.entry((*first).to_owned()).or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
     if !matches!(place.kind, ValueKind::Table(_)) {
         *place = Value::new(None, Map::<String, Value>::new());
     }

@@ -61,12 +61,7 @@ impl Findings {
             return;
         }
         let origin = origin_of(&self.origins, path).map(str::to_owned);
-        self.add_problem(Problem {
-            path: path.to_owned(),
-            origin,
-            what: what.to_owned(),
-            instead: instead.to_owned(),
-        });
+        self.add_problem(Problem { path: path.to_owned(), origin, what: what.to_owned(), instead: instead.to_owned() });
     }
 
     /// Adds a problem whose origin is known to the caller.
@@ -93,8 +88,7 @@ pub(crate) fn origin_of<'a>(origins: &'a Origins, path: &str) -> Option<&'a str>
 }
 
 fn is_within(path: &str, holder: &str) -> bool {
-    path.strip_prefix(holder)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(holder).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 #[cfg(test)]

@@ -28,25 +28,16 @@ impl Properties {
     }
 
     fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.iter()
-            .map(|(name, value)| (name, if is_secret(name) { REDACTED } else { value }))
+        self.iter().map(|(name, value)| (name, if is_secret(name) { REDACTED } else { value }))
     }
 }
 
 /// Whether the value of a property may be secret. Errs on the side of yes.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [
-        "password",
-        "secret",
-        "pem",
-        "token",
-        "oauthbearer.config",
-        "private",
-        "credential",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
+    ["password", "secret", "pem", "token", "oauthbearer.config", "private", "credential"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 impl fmt::Debug for Properties {

@@ -88,11 +88,7 @@ impl<'a> Node<'a> {
 
     /// What every value of a map looks like.
     pub(crate) fn map_values(self) -> Option<Node<'a>> {
-        self.alternative()
-            .0
-            .get("additionalProperties")
-            .filter(|value| value.is_object())
-            .map(Node)
+        self.alternative().0.get("additionalProperties").filter(|value| value.is_object()).map(Node)
     }
 
     /// What every element of a list looks like.
@@ -125,12 +121,7 @@ impl<'a> Node<'a> {
 
 fn word_list(value: &Value) -> Vec<&str> {
     let several = value.get("enum").and_then(Value::as_array).into_iter().flatten();
-    value
-        .get("const")
-        .into_iter()
-        .chain(several)
-        .filter_map(Value::as_str)
-        .collect()
+    value.get("const").into_iter().chain(several).filter_map(Value::as_str).collect()
 }
 
 fn has_type(value: &Value, name: &str) -> bool {

@@ -13,19 +13,11 @@ const FAMILIES: [&str; 2] = ["HUAWEICLOUD_SDK", "CLOUD_SDK"];
 /// halves of two identities make signatures that fail, and failed signatures lock the key.
 pub(super) fn fill(variables: &[(String, String)], tree: &mut Value, origins: &mut Origins) {
     let variable = |name: String| {
-        let (name, text) = variables
-            .iter()
-            .find(|(known, text)| *known == name && !text.trim().is_empty())?;
+        let (name, text) = variables.iter().find(|(known, text)| *known == name && !text.trim().is_empty())?;
         Some((name.clone(), text.trim().to_owned()))
     };
     let Some(oms) = section(tree, "oms") else { return };
-    set(
-        oms,
-        origins,
-        "oms",
-        "project_id",
-        variable(format!("{}_PROJECT_ID", FAMILIES[0])),
-    );
+    set(oms, origins, "oms", "project_id", variable(format!("{}_PROJECT_ID", FAMILIES[0])));
     let Some(credentials) = section(oms, "credentials") else {
         return;
     };
@@ -37,25 +29,16 @@ pub(super) fn fill(variables: &[(String, String)], tree: &mut Value, origins: &m
         {
             continue;
         }
-        let token = access_key
-            .as_ref()
-            .and_then(|_| variable(format!("{family}_SECURITY_TOKEN")));
+        let token = access_key.as_ref().and_then(|_| variable(format!("{family}_SECURITY_TOKEN")));
         let secret_key = variable(format!("{family}_SK"));
-        for (key, value) in [
-            ("access_key", access_key),
-            ("secret_key", secret_key),
-            ("security_token", token),
-        ] {
+        for (key, value) in [("access_key", access_key), ("secret_key", secret_key), ("security_token", token)] {
             set(credentials, origins, "oms.credentials", key, value);
         }
     }
 }
 
 fn section<'a>(parent: &'a mut Value, key: &str) -> Option<&'a mut Value> {
-    let place = parent
-        .as_object_mut()?
-        .entry(key)
-        .or_insert_with(|| Value::Object(Map::new()));
+    let place = parent.as_object_mut()?.entry(key).or_insert_with(|| Value::Object(Map::new()));
     place.is_object().then_some(place)
 }
 
@@ -75,10 +58,7 @@ mod tests {
     use super::*;
 
     fn check(credentials: &Value, variables: &[(&str, &str)], expected: &Value) {
-        let variables: Vec<_> = variables
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect();
+        let variables: Vec<_> = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let mut tree = json!({ "oms": { "credentials": credentials } });
         fill(&variables, &mut tree, &mut Origins::new());
         assert_eq!(&tree["oms"]["credentials"], expected);
@@ -86,45 +66,26 @@ mod tests {
 
     #[test]
     fn what_is_written_wins_over_the_sdk_variables() {
-        let variables = [
-            ("HUAWEICLOUD_SDK_SK", "env-sk"),
-            ("CLOUD_SDK_AK", "other"),
-            ("CLOUD_SDK_SK", "other"),
-        ];
-        check(
-            &json!({ "access_key": "a" }),
-            &variables,
-            &json!({ "access_key": "a", "secret_key": "env-sk" }),
-        );
+        let variables = [("HUAWEICLOUD_SDK_SK", "env-sk"), ("CLOUD_SDK_AK", "other"), ("CLOUD_SDK_SK", "other")];
+        check(&json!({ "access_key": "a" }), &variables, &json!({ "access_key": "a", "secret_key": "env-sk" }));
     }
 
     #[test]
     fn two_identities_are_never_mixed() {
-        let variables = [
-            ("HUAWEICLOUD_SDK_AK", "h"),
-            ("HUAWEICLOUD_SDK_SECURITY_TOKEN", "t"),
-            ("CLOUD_SDK_SK", "ignored?"),
-        ];
+        let variables =
+            [("HUAWEICLOUD_SDK_AK", "h"), ("HUAWEICLOUD_SDK_SECURITY_TOKEN", "t"), ("CLOUD_SDK_SK", "ignored?")];
         check(
             &json!({ "access_key": "a", "secret_key": "s" }),
             &variables,
             &json!({ "access_key": "a", "secret_key": "s" }),
         );
-        let variables = [
-            ("HUAWEICLOUD_SDK_AK", "h"),
-            ("CLOUD_SDK_AK", "c"),
-            ("CLOUD_SDK_SK", "c-secret"),
-        ];
+        let variables = [("HUAWEICLOUD_SDK_AK", "h"), ("CLOUD_SDK_AK", "c"), ("CLOUD_SDK_SK", "c-secret")];
         check(&json!({}), &variables, &json!({ "access_key": "h" }));
     }
 
     #[test]
     fn a_token_comes_with_its_access_key_only() {
-        let variables = [
-            ("HUAWEICLOUD_SDK_SECURITY_TOKEN", "t"),
-            ("CLOUD_SDK_AK", "c"),
-            ("CLOUD_SDK_SK", "s"),
-        ];
+        let variables = [("HUAWEICLOUD_SDK_SECURITY_TOKEN", "t"), ("CLOUD_SDK_AK", "c"), ("CLOUD_SDK_SK", "s")];
         check(&json!({}), &variables, &json!({ "access_key": "c", "secret_key": "s" }));
     }
 }

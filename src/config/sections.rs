@@ -134,10 +134,7 @@ pub struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self {
-            max_keys: 10,
-            linger: Duration::from_millis(200),
-        }
+        Self { max_keys: 10, linger: Duration::from_millis(200) }
     }
 }
 
@@ -256,10 +253,7 @@ pub struct Admin {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9464)),
-            unready_on_hold: false,
-        }
+        Self { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9464)), unready_on_hold: false }
     }
 }
 
@@ -275,10 +269,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::Auto,
-        }
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
     }
 }
 

@@ -112,19 +112,12 @@ impl Config {
     #[must_use]
     pub fn reading_of(&self, topic: &str) -> (RecordFormat, ReadKeys) {
         let own = self.records.topics.get(topic).copied().unwrap_or_default();
-        (
-            own.format.unwrap_or(self.records.format),
-            own.key_encoding.unwrap_or(self.records.key_encoding),
-        )
+        (own.format.unwrap_or(self.records.format), own.key_encoding.unwrap_or(self.records.key_encoding))
     }
 
     /// The dead-letter topic of each source topic.
     #[must_use]
     pub fn dead_letter_topics(&self) -> BTreeMap<&str, String> {
-        self.kafka
-            .topics
-            .iter()
-            .map(|topic| (topic.as_str(), self.dead_letter.topic_of(topic)))
-            .collect()
+        self.kafka.topics.iter().map(|topic| (topic.as_str(), self.dead_letter.topic_of(topic))).collect()
     }
 }

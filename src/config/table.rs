@@ -15,11 +15,7 @@ pub fn markdown_table() -> String {
 
 fn rows(node: Node, path: &str, text: &mut String) {
     for (key, inner) in node.keys().into_iter().flatten() {
-        let place = if path.is_empty() {
-            key.clone()
-        } else {
-            format!("{path}.{key}")
-        };
+        let place = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         let below = |node: Node| node.keys().is_some();
         if below(inner) {
             rows(inner, &place, text);

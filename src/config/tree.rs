@@ -34,14 +34,8 @@ impl Source for Layer {
 pub(super) fn merge(file: Option<&Path>, env: &[(String, String)], root: Node, findings: &mut Findings) -> Tree {
     let from_file = file.map(|path| read(path, findings)).unwrap_or_default();
     let from_environment = environment::collect(env, root, findings);
-    let layers = config::Config::builder()
-        .add_source(Layer(from_file))
-        .add_source(Layer(from_environment))
-        .build();
-    let mut tree = Tree {
-        values: Json::Object(serde_json::Map::new()),
-        ..Tree::default()
-    };
+    let layers = config::Config::builder().add_source(Layer(from_file)).add_source(Layer(from_environment)).build();
+    let mut tree = Tree { values: Json::Object(serde_json::Map::new()), ..Tree::default() };
     match layers {
         Ok(merged) => {
             if let Some(values) = to_json(merged.cache, String::new(), &mut tree.origins) {
@@ -56,12 +50,7 @@ pub(super) fn merge(file: Option<&Path>, env: &[(String, String)], root: Node, f
 fn read(path: &Path, findings: &mut Findings) -> Map<String, Value> {
     let name = path.display().to_string();
     let mut refuse = |what: String, instead: &str| {
-        let problem = Problem {
-            path: name.clone(),
-            origin: None,
-            what,
-            instead: instead.to_owned(),
-        };
+        let problem = Problem { path: name.clone(), origin: None, what, instead: instead.to_owned() };
         findings.add_problem(problem);
         Map::new()
     };

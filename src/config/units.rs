@@ -30,18 +30,12 @@ pub(crate) mod size {
         if !text.trim_end().ends_with(|c: char| c.is_ascii_alphabetic()) {
             return Err(refuse());
         }
-        text.trim()
-            .parse::<ByteSize>()
-            .map(|size| size.as_u64())
-            .map_err(|_| refuse())
+        text.trim().parse::<ByteSize>().map(|size| size.as_u64()).map_err(|_| refuse())
     }
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
     pub(crate) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        let (step, unit) = STEPS
-            .into_iter()
-            .find(|(step, _)| value.is_multiple_of(*step))
-            .unwrap_or((1, "B"));
+        let (step, unit) = STEPS.into_iter().find(|(step, _)| value.is_multiple_of(*step)).unwrap_or((1, "B"));
         serializer.collect_str(&format_args!("{}{unit}", value / step))
     }
 }
@@ -101,10 +95,7 @@ mod tests {
     fn units_are_read_and_written_alike() {
         for (wait, room) in [("200ms", "24MiB"), ("5m", "1GiB"), ("30s", "1000B")] {
             let both = parse(wait, room).unwrap();
-            assert_eq!(
-                serde_json::to_value(&both).unwrap(),
-                serde_json::json!({ "wait": wait, "room": room })
-            );
+            assert_eq!(serde_json::to_value(&both).unwrap(), serde_json::json!({ "wait": wait, "room": room }));
         }
         let both = parse("1h 5m", "2 MB").unwrap();
         assert_eq!((both.wait, both.room), (Duration::from_mins(65), 2_000_000));

@@ -23,8 +23,7 @@ fn walk(value: &mut Value, node: Node, path: &str, known: &[String], findings: &
     }
     let Value::Object(map) = value else { return };
     if let Some(inner) = node.map_values() {
-        map.iter_mut()
-            .for_each(|(key, value)| walk(value, inner, &join(path, key), known, findings));
+        map.iter_mut().for_each(|(key, value)| walk(value, inner, &join(path, key), known, findings));
     } else if node.keys().is_some() {
         map.retain(|key, value| {
             let place = join(path, key);
@@ -45,9 +44,7 @@ fn advice(key: &str, place: &str, node: Node, known: &[String]) -> String {
         return format!("did you mean {}{nearest}?", &place[..parent]);
     }
     let elsewhere = known.iter().find(|path| path.rsplit('.').next() == Some(key));
-    let elsewhere = elsewhere
-        .map(String::as_str)
-        .or_else(|| nearest(place, known.iter().map(String::as_str)));
+    let elsewhere = elsewhere.map(String::as_str).or_else(|| nearest(place, known.iter().map(String::as_str)));
     elsewhere.map_or_else(|| "leave it out".to_owned(), |path| format!("did you mean {path}?"))
 }
 
@@ -66,11 +63,7 @@ fn list_paths(node: Node, path: &str, paths: &mut Vec<String>) {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 #[cfg(test)]
@@ -84,11 +77,7 @@ mod tests {
         let schema = schema();
         let mut findings = Findings::default();
         remove(&mut tree, Node(&schema), &mut findings);
-        findings
-            .into_problems()
-            .iter()
-            .map(|problem| format!("{}: {}", problem.path, problem.instead))
-            .collect()
+        findings.into_problems().iter().map(|problem| format!("{}: {}", problem.path, problem.instead)).collect()
     }
 
     #[test]

@@ -22,11 +22,7 @@ pub(super) fn validate(document: Document, findings: &mut Findings) -> Option<Co
     let kafka = check_kafka(document.kafka, findings);
     let oms = oms::check(document.oms, findings);
     if !is_filter(&document.log.level) {
-        findings.add(
-            "log.level",
-            "not a tracing filter",
-            "write for example info, or info,oms_sync_worker=debug",
-        );
+        findings.add("log.level", "not a tracing filter", "write for example info, or info,oms_sync_worker=debug");
     }
     Some(Config {
         kafka: kafka?,
@@ -77,12 +73,7 @@ fn required<'a>(path: &str, text: Option<&'a str>, instead: &str, findings: &mut
 fn check_kafka(kafka: document::Kafka, findings: &mut Findings) -> Option<Kafka> {
     properties::check(&kafka.properties, findings);
     let brokers = required("kafka.brokers", kafka.brokers.as_deref(), "write host:port", findings);
-    let group_id = required(
-        "kafka.group_id",
-        Some(&kafka.group_id),
-        "write the name of the consumer group",
-        findings,
-    );
+    let group_id = required("kafka.group_id", Some(&kafka.group_id), "write the name of the consumer group", findings);
     Some(Kafka {
         brokers: brokers?.to_owned(),
         group_id: group_id?.to_owned(),
@@ -103,33 +94,15 @@ fn check_routes(routes: Routes, findings: &mut Findings) -> Option<Vec<Route>> {
     let mut checked = Some(Vec::new());
     for (index, route) in written.into_iter().enumerate() {
         let path = format!("routes[{index}]");
-        let task = id(
-            &format!("{path}.task"),
-            route.task.as_deref(),
-            "the id of a synchronization task",
-            findings,
-        );
-        let bucket = required(
-            &format!("{path}.bucket"),
-            route.bucket.as_deref(),
-            "write the source bucket",
-            findings,
-        );
+        let task = id(&format!("{path}.task"), route.task.as_deref(), "the id of a synchronization task", findings);
+        let bucket = required(&format!("{path}.bucket"), route.bucket.as_deref(), "write the source bucket", findings);
         let prefix = route.prefix.filter(|prefix| !prefix.is_empty());
         let place = (bucket.map(str::to_owned), prefix);
         if let Some(first) = seen.iter().position(|earlier| place.0.is_some() && *earlier == place) {
-            findings.add(
-                &path,
-                &format!("the same bucket and prefix as routes[{first}]"),
-                "keep one of the two",
-            );
+            findings.add(&path, &format!("the same bucket and prefix as routes[{first}]"), "keep one of the two");
         }
         seen.push(place.clone());
-        let made = task.and_then(task_id).zip(place.0).map(|(task, bucket)| Route {
-            task,
-            bucket,
-            prefix: place.1,
-        });
+        let made = task.and_then(task_id).zip(place.0).map(|(task, bucket)| Route { task, bucket, prefix: place.1 });
         checked = checked.zip(made).map(|(mut all, one)| {
             all.push(one);
             all

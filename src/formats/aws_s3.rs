@@ -9,26 +9,21 @@ use super::document::{Document, Entry, S3};
 use super::shape::Object;
 use super::{KeyText, Outcome, Reason};
 
-/// Sources that have the shape but write their keys or names in other ways; reading them as AWS would corrupt keys.
+/// Sources that have the shape but write keys in other ways, so that reading them as AWS would corrupt keys. They tell of
+/// real changes and no family reads them: unrecognised, hence dead-lettered, where a source that nobody knows is skipped.
 const LOOK_ALIKES: [&str; 4] = ["minio:s3", "ceph:s3", "noobaa:s3", "ctyun:s3"];
 
 pub(super) fn claims(document: &Document<'_>, _: &Collector<'_, '_>, _: bool) -> bool {
     let Some(records) = &document.records.0 else {
         return is_test_event(document);
     };
-    records
-        .items
-        .first()
-        .is_none_or(|Object(entry)| entry.as_ref().is_some_and(is_s3))
+    let items = &records.items;
+    items.is_empty() || items.iter().any(|Object(entry)| entry.as_ref().is_some_and(is_s3))
 }
 
 pub(super) fn decode<'a>(document: Document<'a>, collector: &mut Collector<'_, 'a>) {
     let Some(records) = document.records.0 else {
-        let found = Found {
-            bucket: document.test_bucket.0,
-            event_name: document.test_event.0,
-            ..Found::default()
-        };
+        let found = Found { bucket: document.test_bucket.0, event_name: document.test_event.0, ..Found::default() };
         return collector.push(found, Outcome::Skip(Reason::TestEvent));
     };
     if records.truncated {
@@ -65,17 +60,14 @@ fn decode_entry<'a>(entry: Entry<'a>, collector: &mut Collector<'_, 'a>) {
         event_name: entry.event_name.0,
         written: KeyText::Form,
     };
-    let outcome = if !is_aws {
-        found.key = None; // how this one writes its keys is not known
-        Outcome::Skip(Reason::UnknownEventSource)
-    } else {
-        match found.event_name.as_deref().map(unwanted) {
-            None => Outcome::Reject(Reason::MissingEventName),
-            Some(Some(reason)) => Outcome::Skip(reason),
-            Some(None) if found.bucket.is_none() => Outcome::Reject(Reason::MissingBucket),
-            Some(None) => Outcome::Sync,
-        }
+    let outcome = match found.event_name.as_deref().map(unwanted) {
+        _ if !is_aws => Outcome::Skip(Reason::UnknownEventSource),
+        None => Outcome::Reject(Reason::MissingEventName),
+        Some(Some(reason)) => Outcome::Skip(reason),
+        Some(None) if found.bucket.is_none() => Outcome::Reject(Reason::MissingBucket),
+        Some(None) => Outcome::Sync,
     };
+    found.key = found.key.filter(|_| is_aws); // how the others write their keys is not known
     collector.push(found, outcome);
 }
 
@@ -111,13 +103,7 @@ mod tests {
             assert_eq!(unwanted(&format!("ObjectCreated:{name}")), None);
             assert_eq!(unwanted(&format!("s3:ObjectCreated:{name}")), None);
         }
-        for name in [
-            "ObjectCreated:Teleport",
-            "ObjectCreated",
-            "ObjectCreated:*",
-            "s3:s3:ObjectCreated:Put",
-            "",
-        ] {
+        for name in ["ObjectCreated:Teleport", "ObjectCreated", "ObjectCreated:*", "s3:s3:ObjectCreated:Put", ""] {
             assert_eq!(unwanted(name), Some(Reason::UnknownEvent), "{name}");
         }
     }

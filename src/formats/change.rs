@@ -232,13 +232,6 @@ impl Reason {
 
 impl Change<'_> {
     pub(super) const fn without_object(format: Option<Format>, outcome: Outcome) -> Self {
-        Change {
-            format,
-            bucket: None,
-            key: None,
-            task: None,
-            event_name: None,
-            outcome,
-        }
+        Change { format, bucket: None, key: None, task: None, event_name: None, outcome }
     }
 }

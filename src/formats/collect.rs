@@ -30,14 +30,7 @@ pub(super) struct Collector<'o, 'a> {
 
 impl<'o, 'a> Collector<'o, 'a> {
     pub(super) fn new(options: &'o DecodeOptions, header_task: Option<Cow<'a, str>>) -> Self {
-        Self {
-            options,
-            header_task,
-            format: None,
-            changes: Changes::new(),
-            overflown: false,
-            unrecognised: false,
-        }
+        Self { options, header_task, format: None, changes: Changes::new(), overflown: false, unrecognised: false }
     }
 
     pub(super) const fn has_header_task(&self) -> bool {
@@ -87,16 +80,8 @@ impl<'o, 'a> Collector<'o, 'a> {
     }
 
     fn decode_key(&self, key: Cow<'a, str>, written: KeyText) -> Option<Cow<'a, str>> {
-        let written = if self.options.key_text == KeyText::Auto {
-            written
-        } else {
-            self.options.key_text
-        };
-        if written == KeyText::Form {
-            key_text::decode_form(key)
-        } else {
-            Some(key)
-        }
+        let written = if self.options.key_text == KeyText::Auto { written } else { self.options.key_text };
+        if written == KeyText::Form { key_text::decode_form(key) } else { Some(key) }
     }
 
     fn is_unwanted_marker(&self, key: Option<&str>) -> bool {
@@ -107,16 +92,11 @@ impl<'o, 'a> Collector<'o, 'a> {
     pub(super) fn finish(mut self) -> Changes<'a> {
         if self.overflown {
             self.changes.clear();
-            self.changes.push(Change::without_object(
-                self.format,
-                Outcome::Reject(Reason::TooManyChanges),
-            ));
+            self.changes.push(Change::without_object(self.format, Outcome::Reject(Reason::TooManyChanges)));
         } else if self.unrecognised {
-            self.changes
-                .push(Change::without_object(None, Outcome::Reject(Reason::Unrecognised)));
+            self.changes.push(Change::without_object(None, Outcome::Reject(Reason::Unrecognised)));
         } else if self.changes.is_empty() {
-            self.changes
-                .push(Change::without_object(self.format, Outcome::Skip(Reason::NoChanges)));
+            self.changes.push(Change::without_object(self.format, Outcome::Skip(Reason::NoChanges)));
         }
         self.changes
     }

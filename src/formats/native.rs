@@ -16,38 +16,17 @@ pub(super) fn claims(document: &Document<'_>, collector: &Collector<'_, '_>, nam
 }
 
 pub(super) fn decode<'a>(document: Document<'a>, collector: &mut Collector<'_, 'a>) {
-    let Document {
-        bucket,
-        sync_task_id,
-        key,
-        keys,
-        encoded,
-        event,
-        ..
-    } = document;
+    let Document { bucket, sync_task_id, key, keys, encoded, event, .. } = document;
     let has_place = bucket.0.is_some() || sync_task_id.0.is_some() || collector.has_header_task();
     let outcome = match (event.as_str(), has_place) {
         (Some("deleted"), _) => Outcome::Skip(Reason::Deleted),
         (_, true) => Outcome::Sync,
         (_, false) => Outcome::Reject(Reason::MissingBucket),
     };
-    let written = if encoded.0 == Some(true) {
-        KeyText::Form
-    } else {
-        KeyText::Raw
-    };
+    let written = if encoded.0 == Some(true) { KeyText::Form } else { KeyText::Raw };
     let mut push = |key: Text<'a>| {
         let (bucket, task, event_name) = (bucket.0.clone(), sync_task_id.0.clone(), event.0.clone());
-        collector.push(
-            Found {
-                bucket,
-                key: key.0,
-                task,
-                event_name,
-                written,
-            },
-            outcome,
-        );
+        collector.push(Found { bucket, key: key.0, task, event_name, written }, outcome);
     };
     if key.0.is_some() || keys.0.is_none() {
         push(key);

@@ -169,10 +169,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
         let mut items = Vec::with_capacity(1);
         while items.len() < MAX_CHANGES_LIMIT {
             let Some(item) = seq.next_element()? else {
-                return Ok(List(Some(Items {
-                    items,
-                    truncated: false,
-                })));
+                return Ok(List(Some(Items { items, truncated: false })));
             };
             items.push(item);
         }

@@ -43,10 +43,7 @@ impl Admin {
         let listener = TcpListener::bind(addr).map_err(refuse)?;
         listener.set_nonblocking(true).map_err(refuse)?;
         let bound = listener.local_addr().map_err(refuse)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(refuse)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refuse)?;
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             runtime.block_on(async move {
@@ -56,15 +53,8 @@ impl Admin {
                 }
             });
         };
-        let thread = std::thread::Builder::new()
-            .name("admin".to_owned())
-            .spawn(serve)
-            .map_err(refuse)?;
-        Ok(Self {
-            addr: bound,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(serve).map_err(refuse)?;
+        Ok(Self { addr: bound, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.

@@ -21,6 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use committer::Committer;
 
 use crate::pipeline::intake::Incoming;
+use crate::pipeline::partition::PartitionName;
 use crate::pipeline::record::Record;
 
 mod committer;
@@ -34,7 +35,7 @@ mod rebalance;
 mod records;
 mod settings;
 
-pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit, TopicPartition};
+pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit};
 pub use settings::{ConsumerSettings, MissingOffset};
 
 /// Most records in a batch.
@@ -70,8 +71,7 @@ struct Heartbeat {
 impl Heartbeat {
     fn beat(&self, now: Instant) {
         let ms = now.saturating_duration_since(self.started).as_millis();
-        self.last_turn_ms
-            .store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.last_turn_ms.store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn last_turn(&self) -> Instant {
@@ -108,41 +108,22 @@ impl KafkaConsumer {
         let (signals, inbox) = mpsc::channel();
         let (callbacks, noticed) = mpsc::channel();
         let context = context::Context::new(callbacks);
-        let consumer: BaseConsumer<_> = settings
-            .client_config()
-            .create_with_context(context)
-            .map_err(StartError::Config)?;
+        let consumer: BaseConsumer<_> =
+            settings.client_config().create_with_context(context).map_err(StartError::Config)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(StartError::Subscribe)?;
         let consumer = Arc::new(consumer);
         let committer = Committer::start(Arc::clone(&consumer), events.clone()).map_err(StartError::Thread)?;
         let commits = committer.requests.clone();
-        let turns = Arc::new(Heartbeat {
-            started: now(),
-            last_turn_ms: AtomicU64::new(0),
-        });
-        let links = poller::Links {
-            inbox,
-            signals: signals.clone(),
-            noticed,
-            events,
-            committer,
-            turns: Arc::clone(&turns),
-        };
+        let turns = Arc::new(Heartbeat { started: now(), last_turn_ms: AtomicU64::new(0) });
+        let links =
+            poller::Links { inbox, signals: signals.clone(), noticed, events, committer, turns: Arc::clone(&turns) };
         let poller = poller::Poller::new(consumer, links, settings, take);
         let thread = std::thread::Builder::new()
             .name("kafka-poll".to_owned())
             .spawn(move || poller.run())
             .map_err(StartError::Thread)?;
-        Ok((
-            Self {
-                signals,
-                commits,
-                turns,
-                thread: Some(thread),
-            },
-            receiver,
-        ))
+        Ok((Self { signals, commits, turns, thread: Some(thread) }, receiver))
     }
 
     /// Asks for something; looked at within 50 ms, sooner while records flow. Nothing once the thread has ended.
@@ -152,7 +133,7 @@ impl KafkaConsumer {
 
     /// Commits next offsets. Answered by one [`ConsumerEvent::Committed`], which takes up to a minute while the
     /// coordinator is away; a further commit waits for it, so have one out at a time.
-    pub fn commit(&self, offsets: Vec<(TopicPartition, i64)>) {
+    pub fn commit(&self, offsets: Vec<(PartitionName, i64)>) {
         self.commits.send(committer::Request::Commit(offsets)).ok(); // as above
     }
 
@@ -177,10 +158,7 @@ impl Drop for KafkaConsumer {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a shell: it stamps its own turns and backs off by the clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "a shell: it stamps its own turns and backs off by the clock")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -52,14 +52,9 @@ pub struct ProducerSettings {
 impl ProducerSettings {
     fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("client.id", &self.client_id);
+        config.set("bootstrap.servers", &self.brokers).set("client.id", &self.client_id);
         config.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
-        let user = self
-            .properties
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let user = self.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in TUNING.into_iter().chain(user).chain(OWNED) {
             config.set(name, value);
         }
@@ -93,9 +88,7 @@ struct Current {
 
 impl std::fmt::Debug for Current {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Current")
-            .field("unknown_since", &self.unknown_since)
-            .finish_non_exhaustive()
+        f.debug_struct("Current").field("unknown_since", &self.unknown_since).finish_non_exhaustive()
     }
 }
 
@@ -161,23 +154,12 @@ impl DeadLetters {
 
 /// The record's headers without those of an earlier dead letter, then the new ones.
 fn headers(record: &Record, new: &[(String, String)]) -> OwnedHeaders {
-    let kept = record
-        .headers
-        .iter()
-        .filter(|header| !header.name.starts_with(HEADER_PREFIX));
+    let kept = record.headers.iter().filter(|header| !header.name.starts_with(HEADER_PREFIX));
     let size = record.headers.len() + new.len();
     let headers = kept.fold(OwnedHeaders::new_with_capacity(size), |headers, header| {
-        headers.insert(Header {
-            key: &header.name,
-            value: header.value.as_deref(),
-        })
+        headers.insert(Header { key: &header.name, value: header.value.as_deref() })
     });
-    new.iter().fold(headers, |headers, (name, value)| {
-        headers.insert(Header {
-            key: name,
-            value: Some(value),
-        })
-    })
+    new.iter().fold(headers, |headers, (name, value)| headers.insert(Header { key: name, value: Some(value) }))
 }
 
 fn send(
@@ -196,21 +178,13 @@ fn send(
 }
 
 fn make(settings: &ProducerSettings) -> Result<Current, Fault> {
-    let producer = settings
-        .client_config()
-        .create()
-        .map_err(|error| Fault::new(&error, None))?;
-    Ok(Current {
-        producer,
-        unknown_since: UnknownSince::default(),
-    })
+    let producer = settings.client_config().create().map_err(|error| Fault::new(&error, None))?;
+    Ok(Current { producer, unknown_since: UnknownSince::default() })
 }
 
 /// Dropping a producer waits for its threads: not on the caller's.
 fn retire(old: Current) {
-    let dropping = std::thread::Builder::new()
-        .name("kafka-retire".to_owned())
-        .spawn(move || drop(old));
+    let dropping = std::thread::Builder::new().name("kafka-retire".to_owned()).spawn(move || drop(old));
     if let Err(error) = dropping {
         tracing::warn!(%error, "no thread to drop the old producer on");
     }
@@ -221,23 +195,13 @@ fn worn_out(current: &Current, now: Instant) -> Option<String> {
         return Some(format!("fatal error {code:?}: {text}"));
     }
     let unknown = lock(&current.unknown_since);
-    let long = unknown
-        .iter()
-        .find(|(_, since)| now.saturating_duration_since(**since) > UNKNOWN_TOPIC_LIMIT);
-    long.map(|(topic, _)| {
-        format!(
-            "topic {topic} is unknown for more than {} s",
-            UNKNOWN_TOPIC_LIMIT.as_secs()
-        )
-    })
+    let long = unknown.iter().find(|(_, since)| now.saturating_duration_since(**since) > UNKNOWN_TOPIC_LIMIT);
+    long.map(|(topic, _)| format!("topic {topic} is unknown for more than {} s", UNKNOWN_TOPIC_LIMIT.as_secs()))
 }
 
 fn is_unknown_topic(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
-    matches!(
-        error.rdkafka_error_code(),
-        Some(UnknownTopic | UnknownTopicOrPartition | UnknownPartition)
-    )
+    matches!(error.rdkafka_error_code(), Some(UnknownTopic | UnknownTopicOrPartition | UnknownPartition))
 }
 
 fn problem(producer: &FutureProducer, topic: &str) -> Option<String> {
@@ -246,9 +210,7 @@ fn problem(producer: &FutureProducer, topic: &str) -> Option<String> {
         Err(error) => return Some(format!("dead-letter topic {topic}: the brokers do not answer: {error}")),
     };
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
-        return Some(format!(
-            "dead-letter topic {topic}: the brokers do not know it; create it"
-        ));
+        return Some(format!("dead-letter topic {topic}: the brokers do not know it; create it"));
     };
     match found.error().map(RDKafkaErrorCode::from) {
         Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
@@ -264,10 +226,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner) // plain values: none is left half-written
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a shell: it measures how long a topic has been unknown"
-)]
+#[expect(clippy::disallowed_methods, reason = "a shell: it measures how long a topic has been unknown")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -280,10 +239,8 @@ mod tests {
     use crate::pipeline::record::Header as RecordHeader;
 
     fn record(headers: &[(&str, Option<&[u8]>)]) -> Record {
-        let header = |&(name, value): &(&str, Option<&[u8]>)| RecordHeader {
-            name: name.into(),
-            value: value.map(Into::into),
-        };
+        let header =
+            |&(name, value): &(&str, Option<&[u8]>)| RecordHeader { name: name.into(), value: value.map(Into::into) };
         Record {
             topic: "t".into(),
             partition: 0,
@@ -297,20 +254,12 @@ mod tests {
 
     #[test]
     fn source_headers_come_first_and_those_of_an_earlier_letter_are_replaced() {
-        let record = record(&[
-            ("a", Some(&[0xff])),
-            ("oms-sync.reason", Some(b"old")),
-            ("oms-sync-task", None),
-            ("a", None),
-        ]);
+        let record =
+            record(&[("a", Some(&[0xff])), ("oms-sync.reason", Some(b"old")), ("oms-sync-task", None), ("a", None)]);
         let headers = headers(&record, &[("oms-sync.reason".into(), "new".into())]);
         let listed: Vec<(&str, Option<&[u8]>)> = headers.iter().map(|header| (header.key, header.value)).collect();
-        let expected: [(&str, Option<&[u8]>); 4] = [
-            ("a", Some(&[0xff])),
-            ("oms-sync-task", None),
-            ("a", None),
-            ("oms-sync.reason", Some(b"new")),
-        ];
+        let expected: [(&str, Option<&[u8]>); 4] =
+            [("a", Some(&[0xff])), ("oms-sync-task", None), ("a", None), ("oms-sync.reason", Some(b"new"))];
         assert_eq!(listed, expected);
     }
 
@@ -319,25 +268,17 @@ mod tests {
         let settings = ProducerSettings {
             brokers: "127.0.0.1:9092".into(),
             client_id: "c".into(),
-            properties: [("enable.idempotence", "false"), ("acks", "0")]
-                .map(|(n, v)| (n.into(), v.into()))
-                .into(),
+            properties: [("enable.idempotence", "false"), ("acks", "0")].map(|(n, v)| (n.into(), v.into())).into(),
         };
         let config = settings.client_config();
-        assert_eq!(
-            (config.get("enable.idempotence"), config.get("acks")),
-            (Some("true"), Some("all"))
-        );
+        assert_eq!((config.get("enable.idempotence"), config.get("acks")), (Some("true"), Some("all")));
         config.create_native_config().unwrap();
     }
 
     #[test]
     fn a_topic_unknown_for_over_a_minute_wears_the_producer_out() {
-        let settings = ProducerSettings {
-            brokers: "127.0.0.1:1".into(),
-            client_id: "c".into(),
-            properties: BTreeMap::new(),
-        };
+        let settings =
+            ProducerSettings { brokers: "127.0.0.1:1".into(), client_id: "c".into(), properties: BTreeMap::new() };
         let current = make(&settings).unwrap();
         let start = now();
         assert_eq!(worn_out(&current, start + UNKNOWN_TOPIC_LIMIT * 2), None);

@@ -15,14 +15,7 @@ pub struct Fault {
 impl Fault {
     /// Takes over an error of the client, with the reason that came with it where there is one.
     pub(crate) fn new(error: &KafkaError, reason: Option<String>) -> Self {
-        let code = error
-            .rdkafka_error_code()
-            .map_or_else(|| "Client".to_owned(), |code| format!("{code:?}"));
-        Self {
-            code,
-            text: reason
-                .filter(|text| !text.is_empty())
-                .unwrap_or_else(|| error.to_string()),
-        }
+        let code = error.rdkafka_error_code().map_or_else(|| "Client".to_owned(), |code| format!("{code:?}"));
+        Self { code, text: reason.filter(|text| !text.is_empty()).unwrap_or_else(|| error.to_string()) }
     }
 }

@@ -38,11 +38,7 @@ impl Endings {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-        if std::mem::replace(&mut self.asked, true) {
-            Ending::AtOnce
-        } else {
-            Ending::Drain
-        }
+        if std::mem::replace(&mut self.asked, true) { Ending::AtOnce } else { Ending::Drain }
     }
 }
 
@@ -55,25 +51,16 @@ mod tests {
 
     fn send(signal: &str) {
         let own = std::process::id().to_string();
-        let status = Command::new("sh")
-            .args(["-c", "kill -s \"$0\" \"$1\"", signal, &own])
-            .status()
-            .unwrap();
+        let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &own]).status().unwrap();
         assert!(status.success());
     }
 
     #[tokio::test]
     async fn the_first_signal_drains_and_the_second_ends_at_once() {
         let mut endings = Endings::new().unwrap();
-        for (signal, expected) in [
-            ("TERM", Ending::Drain),
-            ("INT", Ending::AtOnce),
-            ("TERM", Ending::AtOnce),
-        ] {
+        for (signal, expected) in [("TERM", Ending::Drain), ("INT", Ending::AtOnce), ("TERM", Ending::AtOnce)] {
             send(signal);
-            let ending = tokio::time::timeout(Duration::from_secs(20), endings.next())
-                .await
-                .unwrap();
+            let ending = tokio::time::timeout(Duration::from_secs(20), endings.next()).await.unwrap();
             assert_eq!(ending, expected);
         }
     }

@@ -1,8 +1,8 @@
 //! Registration in one line a metric, and the handles of topics and partitions.
 
 use prometheus::{
-    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry,
+    Error, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::labels::RecordOutcome;
@@ -94,15 +94,15 @@ impl TopicVecs {
     }
 }
 
-/// Handles of an assigned partition.
-#[derive(Clone)]
-pub struct PartitionMetrics {
-    /// Next offset to read after a restart.
-    pub commit_point: IntGauge,
-    /// Records between the commit point and the end of the partition.
-    pub lag: IntGauge,
+/// The state of an assigned partition.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct PartitionGauges {
+    /// Next offset to read after a restart, where it is known.
+    pub commit_point: Option<i64>,
+    /// Records between the commit point and the end of the partition, where both are known.
+    pub lag: Option<i64>,
     /// Age of the oldest record that is not settled, seconds; 0 where all are.
-    pub oldest_unsettled: Gauge,
+    pub oldest_unsettled_seconds: f64,
 }
 
 pub(super) struct PartitionVecs {
@@ -117,24 +117,21 @@ impl PartitionVecs {
         let oldest = "Seconds since the oldest record that is not settled was read";
         Ok(Self {
             commit_point: gauges(r, names::COMMIT_POINT, "Next offset to read after a restart", &labels)?,
-            lag: gauges(
-                r,
-                names::LAG_RECORDS,
-                "Records from the commit point to the partition's end",
-                &labels,
-            )?,
+            lag: gauges(r, names::LAG_RECORDS, "Records from the commit point to the partition's end", &labels)?,
             oldest_unsettled: fractions(r, names::OLDEST_UNSETTLED, oldest, &labels)?,
         })
     }
 
-    pub(super) fn of(&self, topic: &str, partition: i32) -> PartitionMetrics {
+    /// What is not known has no series: a lag of 0 would be a lie.
+    pub(super) fn show(&self, topic: &str, partition: i32, gauges: PartitionGauges) {
         let partition = partition.to_string();
         let labels = [topic, partition.as_str()];
-        PartitionMetrics {
-            commit_point: self.commit_point.with_label_values(&labels),
-            lag: self.lag.with_label_values(&labels),
-            oldest_unsettled: self.oldest_unsettled.with_label_values(&labels),
+        for (series, value) in [(&self.commit_point, gauges.commit_point), (&self.lag, gauges.lag)] {
+            if let Some(value) = value {
+                series.with_label_values(&labels).set(value);
+            }
         }
+        self.oldest_unsettled.with_label_values(&labels).set(gauges.oldest_unsettled_seconds);
     }
 
     pub(super) fn forget(&self, topic: &str, partition: i32) {

@@ -33,8 +33,7 @@ impl TaskMetrics {
             return self.accepted_with_200.clone();
         }
         let verdict = VerdictLabel::from(verdict).as_str();
-        self.submissions
-            .with_label_values(&[&self.label, verdict, &status(seen)])
+        self.submissions.with_label_values(&[&self.label, verdict, &status(seen)])
     }
 }
 
@@ -87,12 +86,7 @@ impl GaugeVecs {
             in_flight: gauges(r, names::IN_FLIGHT_SUBMISSIONS, "Requests out", &task)?,
             oldest_pending: fractions(r, names::OLDEST_PENDING, "Seconds the oldest key has waited", &task)?,
             concurrency_limit: fractions(r, names::CONCURRENCY_LIMIT, "Requests that may be out at once", &task)?,
-            lone_retry_keys: gauges(
-                r,
-                names::LONE_RETRY_KEYS,
-                "Keys that stand alone and still get 5xx",
-                &task,
-            )?,
+            lone_retry_keys: gauges(r, names::LONE_RETRY_KEYS, "Keys that stand alone and still get 5xx", &task)?,
         })
     }
 
@@ -123,26 +117,14 @@ impl TaskVecs {
                 "Requests, by what came back",
                 &["task", "verdict", "status"],
             )?,
-            state: gauges(
-                r,
-                names::TASK_STATE,
-                "1 for the state that OMS names, else 0",
-                &["task", "state"],
-            )?,
-            routed: routed
-                .into_iter()
-                .map(|task| (task.clone(), vecs.of(task.as_str())))
-                .collect(),
+            state: gauges(r, names::TASK_STATE, "1 for the state that OMS names, else 0", &["task", "state"])?,
+            routed: routed.into_iter().map(|task| (task.clone(), vecs.of(task.as_str()))).collect(),
             other: vecs.of(OTHER_TASK),
         })
     }
 
     pub(super) fn label<'a>(&self, task: &'a TaskId) -> &'a str {
-        if self.routed.contains_key(task) {
-            task.as_str()
-        } else {
-            OTHER_TASK
-        }
+        if self.routed.contains_key(task) { task.as_str() } else { OTHER_TASK }
     }
 
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
@@ -181,9 +163,7 @@ impl TaskVecs {
     pub(super) fn show_state(&self, task: &TaskId, current: TaskState) {
         if self.routed.contains_key(task) {
             for state in TaskState::ALL {
-                self.state
-                    .with_label_values(&[task.as_str(), state.as_str()])
-                    .set((state == current).into());
+                self.state.with_label_values(&[task.as_str(), state.as_str()]).set((state == current).into());
             }
         }
     }

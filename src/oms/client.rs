@@ -106,10 +106,7 @@ impl OmsClient {
 
     /// One attempt to submit an event. `body` is sent as it is: `{"object_keys":["..."]}`, keys encoded. Signed anew
     /// each time. A failure of the transport is an answer too.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a shell: the signature and Retry-After dates need the time"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a shell: the signature and Retry-After dates need the time")]
     pub async fn submit(&self, task: &TaskId, body: Bytes) -> Answer {
         let path = format!("{}/{}/events", self.tasks_path, task.as_str());
         match self.send(Method::POST, &path, "", body, SystemTime::now()).await {
@@ -119,22 +116,13 @@ impl OmsClient {
     }
 
     /// One query, signed like an event: its JSON, or what the answer means.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a shell: the signature and Retry-After dates need the time"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a shell: the signature and Retry-After dates need the time")]
     pub(super) async fn query(&self, path: &str, query: &str) -> Result<Vec<u8>, Box<Answer>> {
         let path = format!("{}{path}", self.tasks_path);
-        let reply = self
-            .send(Method::GET, &path, query, Bytes::new(), SystemTime::now())
-            .await;
+        let reply = self.send(Method::GET, &path, query, Bytes::new(), SystemTime::now()).await;
         let reply = reply.map_err(|error| Box::new(failure::answer(error)))?;
         let answer = self.classify(&reply, SystemTime::now());
-        if answer.verdict == Verdict::Accepted {
-            Ok(reply.body)
-        } else {
-            Err(Box::new(answer))
-        }
+        if answer.verdict == Verdict::Accepted { Ok(reply.body) } else { Err(Box::new(answer)) }
     }
 
     fn classify(&self, reply: &RawReply, now: SystemTime) -> Answer {
@@ -159,9 +147,7 @@ impl OmsClient {
     ) -> Result<RawReply, reqwest::Error> {
         let date = self.date(now);
         let date_text = date.to_str().unwrap_or_default();
-        let authorization = self
-            .signer
-            .authorization(method.as_str(), path, query, date_text, &body);
+        let authorization = self.signer.authorization(method.as_str(), path, query, date_text, &body);
         let separator = if query.is_empty() { "" } else { "?" };
         let response = self
             .http
@@ -220,8 +206,7 @@ fn endpoint_url(endpoint: &str) -> Result<Url, OmsClientError> {
 /// The `Host` header that goes with the URL: with the port unless it is the scheme's own.
 fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn http_client(settings: &OmsSettings, url: &Url) -> Result<Client, OmsClientError> {
@@ -244,9 +229,7 @@ fn http_client(settings: &OmsSettings, url: &Url) -> Result<Client, OmsClientErr
     if let Some(pem) = &settings.ca_pem {
         builder = builder.tls_certs_merge(certificates(pem)?);
     }
-    builder
-        .build()
-        .map_err(|error| OmsClientError::Http(failure::describe(&error)))
+    builder.build().map_err(|error| OmsClientError::Http(failure::describe(&error)))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, OmsClientError> {
@@ -295,11 +278,7 @@ mod tests {
     fn the_endpoint_loses_its_last_slash_and_keeps_its_path() {
         for (endpoint, base, path) in [
             ("https://oms.example.com", "https://oms.example.com", "/v2/p/sync-tasks"),
-            (
-                "https://oms.example.com/",
-                "https://oms.example.com",
-                "/v2/p/sync-tasks",
-            ),
+            ("https://oms.example.com/", "https://oms.example.com", "/v2/p/sync-tasks"),
             ("http://h:8080/oms//", "http://h:8080", "/oms/v2/p/sync-tasks"),
         ] {
             let client = OmsClient::new(settings(endpoint)).unwrap();
@@ -321,50 +300,26 @@ mod tests {
 
     #[test]
     fn what_is_no_endpoint_is_refused() {
-        for endpoint in [
-            "",
-            "oms.example.com",
-            "ftp://h",
-            "http://",
-            "https://h/?a=b",
-            "https://h/#f",
-        ] {
+        for endpoint in ["", "oms.example.com", "ftp://h", "http://", "https://h/?a=b", "https://h/#f"] {
             let refused = OmsClient::new(settings(endpoint)).err();
-            assert!(
-                matches!(refused, Some(OmsClientError::Endpoint(..))),
-                "{endpoint}: {refused:?}"
-            );
+            assert!(matches!(refused, Some(OmsClientError::Endpoint(..))), "{endpoint}: {refused:?}");
         }
     }
 
     #[test]
     fn a_file_without_certificates_is_refused() {
-        for pem in [
-            "",
-            "not PEM",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ] {
+        for pem in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             let ca_pem = Some(pem.as_bytes().to_vec());
-            let refused = OmsClient::new(OmsSettings {
-                ca_pem,
-                ..settings("https://h")
-            })
-            .err();
-            assert!(
-                matches!(refused, Some(OmsClientError::CaFile(_) | OmsClientError::Http(_))),
-                "{pem}: {refused:?}"
-            );
+            let refused = OmsClient::new(OmsSettings { ca_pem, ..settings("https://h") }).err();
+            assert!(matches!(refused, Some(OmsClientError::CaFile(_) | OmsClientError::Http(_))), "{pem}: {refused:?}");
         }
     }
 
     #[test]
     fn only_this_machine_is_reached_without_the_proxy() {
-        for (endpoint, expected) in [
-            ("http://127.0.0.1:1", true),
-            ("http://localhost", true),
-            ("http://[::1]:1", true),
-            ("http://h", false),
-        ] {
+        for (endpoint, expected) in
+            [("http://127.0.0.1:1", true), ("http://localhost", true), ("http://[::1]:1", true), ("http://h", false)]
+        {
             assert_eq!(is_loopback(&endpoint_url(endpoint).unwrap()), expected, "{endpoint}");
         }
     }

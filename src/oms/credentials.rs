@@ -54,9 +54,7 @@ impl Credentials {
         Ok(Self {
             access_key: header_text(access_key, Part::AccessKey)?,
             secret_key: Zeroizing::new(checked(secret_key, Part::SecretKey)?.to_owned()),
-            security_token: security_token
-                .map(|token| header_text(token, Part::SecurityToken))
-                .transpose()?,
+            security_token: security_token.map(|token| header_text(token, Part::SecurityToken)).transpose()?,
         })
     }
 
@@ -102,11 +100,7 @@ fn checked(text: &str, part: Part) -> Result<&str, CredentialsError> {
 
 fn header_text(text: &str, part: Part) -> Result<Zeroizing<String>, CredentialsError> {
     let text = checked(text, part)?;
-    if text.is_ascii() {
-        Ok(Zeroizing::new(text.to_owned()))
-    } else {
-        Err(CredentialsError::NotAscii(part))
-    }
+    if text.is_ascii() { Ok(Zeroizing::new(text.to_owned())) } else { Err(CredentialsError::NotAscii(part)) }
 }
 
 #[cfg(test)]
@@ -121,10 +115,7 @@ mod tests {
 
     #[test]
     fn an_empty_token_is_none() {
-        assert_eq!(
-            Credentials::new("AK", "SK", Some(" \n")).unwrap().security_token(),
-            None
-        );
+        assert_eq!(Credentials::new("AK", "SK", Some(" \n")).unwrap().security_token(), None);
     }
 
     #[test]
@@ -134,10 +125,7 @@ mod tests {
         assert_eq!(refused("AK", " ", None), CredentialsError::Empty(Part::SecretKey));
         assert_eq!(refused("A K", "SK", None), CredentialsError::Blank(Part::AccessKey));
         assert_eq!(refused("AK", "S\nK", None), CredentialsError::Blank(Part::SecretKey));
-        assert_eq!(
-            refused("AK", "SK", Some("a\u{7}b")),
-            CredentialsError::Blank(Part::SecurityToken)
-        );
+        assert_eq!(refused("AK", "SK", Some("a\u{7}b")), CredentialsError::Blank(Part::SecurityToken));
         assert_eq!(refused("AKé", "SK", None), CredentialsError::NotAscii(Part::AccessKey));
     }
 

@@ -3,11 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Names that a code and its message go by, in the order in which the vendor's SDKs look for them.
-const NAMES: [(&str, &str); 3] = [
-    ("error_code", "error_msg"),
-    ("errorCode", "errorMsg"),
-    ("code", "message"),
-];
+const NAMES: [(&str, &str); 3] = [("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message")];
 /// How deep nested objects are searched.
 const MAX_DEPTH: usize = 4;
 /// The header whose value an echoed canonical request would give away.
@@ -51,16 +47,11 @@ pub(super) fn parse(body: &[u8]) -> ErrorBody {
 fn find(members: &Map<String, Value>, depth: usize) -> Option<ErrorBody> {
     for (code, message) in NAMES {
         if let Some(code) = members.get(code).and_then(text) {
-            return Some(ErrorBody::Error {
-                code,
-                message: members.get(message).and_then(text),
-            });
+            return Some(ErrorBody::Error { code, message: members.get(message).and_then(text) });
         }
     }
     let nested = members.values().filter_map(Value::as_object);
-    nested
-        .take(if depth == 0 { 0 } else { usize::MAX })
-        .find_map(|inner| find(inner, depth - 1))
+    nested.take(if depth == 0 { 0 } else { usize::MAX }).find_map(|inner| find(inner, depth - 1))
 }
 
 /// Numbers too: IAM writes its codes so.
@@ -88,9 +79,8 @@ pub(super) fn redacted(message: &str, token: Option<&str>) -> String {
         if value_start == name_end || name_end < rest {
             continue;
         }
-        let value_end = value
-            .find(['|', '"', '\'', ',', ';', ' ', '\r', '\n'])
-            .map_or(message.len(), |n| value_start + n);
+        let value_end =
+            value.find(['|', '"', '\'', ',', ';', ' ', '\r', '\n']).map_or(message.len(), |n| value_start + n);
         kept.push_str(&message[rest..value_start]);
         kept.push_str(REDACTED);
         rest = value_end;
@@ -103,11 +93,7 @@ pub(super) fn redacted(message: &str, token: Option<&str>) -> String {
 pub(super) fn bounded(text: &str, max: usize) -> Box<str> {
     let text = text.trim();
     let cut = text.floor_char_boundary(max);
-    text[..cut]
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>()
-        .into()
+    text[..cut].chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
 }
 
 #[cfg(test)]
@@ -125,35 +111,17 @@ mod tests {
 
     #[test]
     fn codes_are_found_under_all_their_names_in_order() {
-        check(
-            r#"{"error_code":"OMS.1","error_msg":"m","code":"x"}"#,
-            Some("OMS.1"),
-            Some("m"),
-        );
+        check(r#"{"error_code":"OMS.1","error_msg":"m","code":"x"}"#, Some("OMS.1"), Some("m"));
         check(r#"{"errorCode":"OMS.2","errorMsg":"m"}"#, Some("OMS.2"), Some("m"));
         check(r#"{"code":"OMS.3","message":"m"}"#, Some("OMS.3"), Some("m"));
-        check(
-            r#"{"error":{"code":401,"message":"m","title":"t"}}"#,
-            Some("401"),
-            Some("m"),
-        );
+        check(r#"{"error":{"code":401,"message":"m","title":"t"}}"#, Some("401"), Some("m"));
         check(r#"{"a":{"b":{"error_code":"OMS.4"}}}"#, Some("OMS.4"), None);
-        check(
-            r#"{"request_id":"r","error_code":"OMS.5","error_msg":null}"#,
-            Some("OMS.5"),
-            None,
-        );
+        check(r#"{"request_id":"r","error_code":"OMS.5","error_msg":null}"#, Some("OMS.5"), None);
     }
 
     #[test]
     fn json_without_a_code_has_none() {
-        for body in [
-            "{}",
-            "[]",
-            "null",
-            r#"{"error_msg":"m"}"#,
-            r#"{"a":[{"error_code":"OMS.1"}]}"#,
-        ] {
+        for body in ["{}", "[]", "null", r#"{"error_msg":"m"}"#, r#"{"a":[{"error_code":"OMS.1"}]}"#] {
             check(body, None, None);
         }
         check(r#"{"a":{"b":{"c":{"d":{"e":{"error_code":"OMS.1"}}}}}}"#, None, None);

@@ -47,10 +47,8 @@ pub(super) fn describe(error: &(dyn Error + 'static)) -> String {
 
 /// The error and its causes. What an I/O error wraps counts as its cause: `source` leaves it out.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => (*error).source(),
-        }
+    std::iter::successors(Some(error), |error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => (*error).source(),
     })
 }

@@ -52,10 +52,7 @@ struct Page {
 
 impl OmsClient {
     /// One task. `Err` tells what the answer means, as for an event: `UnknownTask` for a task that is not there.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a shell: OMS wants the month that its counters are for"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a shell: OMS wants the month that its counters are for")]
     pub async fn show_task(&self, task: &TaskId) -> Result<Task, Box<Answer>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let query = format!("query_time={}", now.as_millis());
@@ -85,10 +82,7 @@ fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Box<Answer>> {
             status: Status::Http(200),
             retry_after: None,
             error_code: None,
-            error_message: Some(bounded(
-                &format!("not what OMS tells of tasks: {error}"),
-                MAX_MESSAGE_BYTES,
-            )),
+            error_message: Some(bounded(&format!("not what OMS tells of tasks: {error}"), MAX_MESSAGE_BYTES)),
             request_id: None,
         })
     })

@@ -123,15 +123,8 @@ fn bad_request(code: &str, codes: &VerdictCodes) -> Verdict {
         (&codes.busy, Verdict::Busy(Pressure::Overloaded)),
         (&codes.refused, Verdict::Refused),
     ];
-    let found = named
-        .into_iter()
-        .find(|(list, _)| contains(list, code))
-        .map(|(_, verdict)| verdict);
-    let unnamed = if is_own(code, codes) {
-        Verdict::Refused
-    } else {
-        Verdict::Hold(HoldReason::Endpoint)
-    };
+    let found = named.into_iter().find(|(list, _)| contains(list, code)).map(|(_, verdict)| verdict);
+    let unnamed = if is_own(code, codes) { Verdict::Refused } else { Verdict::Hold(HoldReason::Endpoint) };
     found.unwrap_or(unnamed)
 }
 
@@ -140,10 +133,7 @@ fn contains(list: &[String], code: &str) -> bool {
 }
 
 fn is_own(code: &str, codes: &VerdictCodes) -> bool {
-    codes
-        .own_prefixes
-        .iter()
-        .any(|prefix| code.starts_with(prefix.as_str()))
+    codes.own_prefixes.iter().any(|prefix| code.starts_with(prefix.as_str()))
 }
 
 /// Seconds, or an HTTP date; one that has passed is zero. `None` for any other text.
@@ -151,9 +141,7 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(text)
-            .ok()
-            .map(|at| at.duration_since(now).unwrap_or_default()),
+        Err(_) => httpdate::parse_http_date(text).ok().map(|at| at.duration_since(now).unwrap_or_default()),
     }
 }
 
@@ -164,11 +152,7 @@ mod tests {
     use super::*;
 
     fn verdict_of(status: u16, body: &str) -> Verdict {
-        let reply = Reply {
-            status,
-            body: body.as_bytes(),
-            ..Reply::default()
-        };
+        let reply = Reply { status, body: body.as_bytes(), ..Reply::default() };
         classify(&reply, UNIX_EPOCH, &VerdictCodes::default(), None).verdict
     }
 
@@ -181,22 +165,10 @@ mod tests {
 
     #[test]
     fn a_success_is_accepted_only_with_an_empty_body_or_json_without_a_code() {
-        for (status, body) in [
-            (200, ""),
-            (200, " \r\n"),
-            (200, "{}"),
-            (201, r#"{"id":1}"#),
-            (204, ""),
-            (299, "[]"),
-        ] {
+        for (status, body) in [(200, ""), (200, " \r\n"), (200, "{}"), (201, r#"{"id":1}"#), (204, ""), (299, "[]")] {
             assert_eq!(verdict_of(status, body), Verdict::Accepted, "{status} {body}");
         }
-        for body in [
-            "<html>login</html>",
-            "{",
-            r#"{"error_code":"OMS.0001"}"#,
-            r#"{"error_code":"X"}"#,
-        ] {
+        for body in ["<html>login</html>", "{", r#"{"error_code":"OMS.0001"}"#, r#"{"error_code":"X"}"#] {
             assert_eq!(verdict_of(200, body), Verdict::Hold(HoldReason::Endpoint), "{body}");
         }
     }
@@ -204,31 +176,12 @@ mod tests {
     #[test]
     fn a_bad_request_is_judged_by_its_code() {
         let hold = Verdict::Hold;
-        check(
-            400,
-            &[
-                "OMS.0001",
-                "OMS.0061",
-                "OMS.0077",
-                "OMS.9999",
-                "APIGW.0201",
-                "APIG.0201",
-            ],
-            Verdict::Refused,
-        );
+        check(400, &["OMS.0001", "OMS.0061", "OMS.0077", "OMS.9999", "APIGW.0201", "APIG.0201"], Verdict::Refused);
         check(400, &["OMS.0054", "OMS.1009"], Verdict::UnknownTask);
         check(400, &["OMS.0068", "OMS.1005"], hold(HoldReason::Credentials));
-        check(
-            400,
-            &["OMS.0072", "OMS.0201", "OMS.0202", "OMS.0203", "OMS.0204"],
-            hold(HoldReason::Account),
-        );
+        check(400, &["OMS.0072", "OMS.0201", "OMS.0202", "OMS.0203", "OMS.0204"], hold(HoldReason::Account));
         check(400, &["OMS.0053", "OMS.0205", "OMS.0206"], hold(HoldReason::Permission));
-        check(
-            400,
-            &["OMS.0063", "OMS.0065", "OMS.0066", "OMS.0070"],
-            Verdict::TaskStopped,
-        );
+        check(400, &["OMS.0063", "OMS.0065", "OMS.0066", "OMS.0070"], Verdict::TaskStopped);
         check(400, &["OMS.1001", "OMS.1021"], Verdict::Busy(Pressure::Overloaded));
         check(
             400,
@@ -240,20 +193,10 @@ mod tests {
     #[test]
     fn an_answer_without_a_code_is_not_from_oms() {
         for status in [400, 404] {
-            for body in [
-                "",
-                "no",
-                "<html>",
-                "{}",
-                r#"{"error_msg":"m"}"#,
-                r#"{"error_code":null}"#,
-                r#"{"error_code":""}"#,
-            ] {
-                assert_eq!(
-                    verdict_of(status, body),
-                    Verdict::Hold(HoldReason::Endpoint),
-                    "{status} {body}"
-                );
+            for body in
+                ["", "no", "<html>", "{}", r#"{"error_msg":"m"}"#, r#"{"error_code":null}"#, r#"{"error_code":""}"#]
+            {
+                assert_eq!(verdict_of(status, body), Verdict::Hold(HoldReason::Endpoint), "{status} {body}");
             }
         }
     }
@@ -261,11 +204,7 @@ mod tests {
     #[test]
     fn not_found_refuses_only_with_a_code_of_oms() {
         check(404, &["OMS.1009", "OMS.0054", "OMS.0001"], Verdict::UnknownTask);
-        check(
-            404,
-            &["APIGW.0101", "APIG.0101", "APIGW.0201"],
-            Verdict::Hold(HoldReason::Endpoint),
-        );
+        check(404, &["APIGW.0101", "APIG.0101", "APIGW.0201"], Verdict::Hold(HoldReason::Endpoint));
     }
 
     #[test]
@@ -278,10 +217,7 @@ mod tests {
             (&[408, 425, 501, 503, 505, 599], busy(Pressure::Overloaded)),
             (&[500, 502, 504], busy(Pressure::Faulted)),
             (&[429], busy(Pressure::Throttled)),
-            (
-                &[300, 301, 302, 304, 307, 308, 399],
-                Verdict::Hold(HoldReason::Endpoint),
-            ),
+            (&[300, 301, 302, 304, 307, 308, 399], Verdict::Hold(HoldReason::Endpoint)),
             (
                 &[402, 405, 406, 409, 410, 414, 418, 422, 431, 451, 494, 499, 600, 999],
                 Verdict::Hold(HoldReason::Endpoint),
@@ -327,12 +263,7 @@ mod tests {
         });
         let body = body.to_string();
         let id = "i".repeat(500);
-        let reply = Reply {
-            status: 401,
-            body: body.as_bytes(),
-            request_id: Some(&id),
-            ..Reply::default()
-        };
+        let reply = Reply { status: 401, body: body.as_bytes(), request_id: Some(&id), ..Reply::default() };
         let answer = classify(&reply, UNIX_EPOCH, &VerdictCodes::default(), Some("OTHER"));
         assert_eq!(answer.error_code.unwrap().len(), MAX_CODE_BYTES);
         assert_eq!(answer.request_id.unwrap().len(), MAX_REQUEST_ID_BYTES);
@@ -343,15 +274,8 @@ mod tests {
 
     #[test]
     fn a_body_that_is_not_json_is_the_message() {
-        let reply = Reply {
-            status: 502,
-            body: b"<h1>Bad\r\nGateway</h1>\xff",
-            ..Reply::default()
-        };
+        let reply = Reply { status: 502, body: b"<h1>Bad\r\nGateway</h1>\xff", ..Reply::default() };
         let answer = classify(&reply, UNIX_EPOCH, &VerdictCodes::default(), None);
-        assert_eq!(
-            (answer.error_code, answer.error_message.as_deref()),
-            (None, Some("<h1>Bad  Gateway</h1>\u{fffd}"))
-        );
+        assert_eq!((answer.error_code, answer.error_message.as_deref()), (None, Some("<h1>Bad  Gateway</h1>\u{fffd}")));
     }
 }

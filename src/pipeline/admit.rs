@@ -39,10 +39,7 @@ impl Pipeline {
 
     fn partition_of(&self, epoch: u64, incoming: &Incoming) -> Option<PartitionIx> {
         let record = &incoming.record;
-        let name = PartitionName {
-            topic: record.topic.clone(),
-            partition: record.partition,
-        };
+        let name = PartitionName { topic: record.topic.clone(), partition: record.partition };
         let ix = self.partitions.find(&name)?;
         let partition = &self.partitions[ix];
         (partition.epoch == epoch && !partition.revoking && self.drain.is_none()).then_some(ix)
@@ -56,10 +53,7 @@ impl Pipeline {
             record: Some(incoming.record),
             admitted: now,
             open: 0,
-            charge: (
-                u32::try_from(charge.0).unwrap_or(u32::MAX),
-                u32::try_from(charge.1).unwrap_or(u32::MAX),
-            ),
+            charge: (u32::try_from(charge.0).unwrap_or(u32::MAX), u32::try_from(charge.1).unwrap_or(u32::MAX)),
             outcome: Outcome::Skipped,
             failures: Vec::new(),
         });
@@ -132,11 +126,7 @@ impl Pipeline {
             if pause != partition.paused {
                 partition.paused = pause;
                 let name = partition.name.clone();
-                out.actions.push(if pause {
-                    Effect::Pause(name)
-                } else {
-                    Effect::Resume(name)
-                });
+                out.actions.push(if pause { Effect::Pause(name) } else { Effect::Resume(name) });
             }
         }
     }

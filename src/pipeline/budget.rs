@@ -16,12 +16,7 @@ impl Budget {
     /// An unused budget.
     #[must_use]
     pub fn new(max_changes: usize, max_bytes: usize) -> Self {
-        Self {
-            max_changes,
-            max_bytes,
-            changes: 0,
-            bytes: 0,
-        }
+        Self { max_changes, max_bytes, changes: 0, bytes: 0 }
     }
 
     /// Whether a record of that size may be taken in. Any may, while nothing is unsettled.

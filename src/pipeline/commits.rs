@@ -76,10 +76,7 @@ impl Pipeline {
         if offsets.is_empty() {
             return false;
         }
-        self.commits.out = Some(Out {
-            offsets: noted,
-            since: now,
-        });
+        self.commits.out = Some(Out { offsets: noted, since: now });
         out.actions.push(Effect::Commit(offsets));
         true
     }

@@ -102,12 +102,7 @@ impl Pipeline {
             keys.push(id);
         }
         self.relax(ix);
-        (!keys.is_empty()).then_some(Event {
-            task: ix,
-            entries: keys,
-            origin: Origin::Cut,
-            attempts: 0,
-        })
+        (!keys.is_empty()).then_some(Event { task: ix, entries: keys, origin: Origin::Cut, attempts: 0 })
     }
 
     fn send(&mut self, mut event: Event, now: Time, out: &mut Effects) {
@@ -121,17 +116,7 @@ impl Pipeline {
         let probes_task = task.block.as_mut().map(|block| block.probing = true).is_some();
         self.pace.spend(now);
         let (id, keys, body) = (task.id.clone(), event.entries.len(), event.body(&self.entries));
-        let submission = self.flight.insert(Sent {
-            event,
-            at: now,
-            probes_worker,
-            probes_task,
-        });
-        out.actions.push(Effect::Submit {
-            id: submission,
-            task: id,
-            body,
-            keys,
-        });
+        let submission = self.flight.insert(Sent { event, at: now, probes_worker, probes_task });
+        out.actions.push(Effect::Submit { id: submission, task: id, body, keys });
     }
 }

@@ -24,11 +24,7 @@ pub struct Drain {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Settling,
-    Committing {
-        unanswered: usize,
-        asked: bool,
-        not_before: Time,
-    },
+    Committing { unanswered: usize, asked: bool, not_before: Time },
     Done,
 }
 
@@ -38,11 +34,7 @@ impl Drain {
     pub fn next_due(&self) -> Option<Time> {
         match self.phase {
             Phase::Settling => Some(self.settle_by),
-            Phase::Committing {
-                asked: false,
-                not_before,
-                ..
-            } => Some(not_before.min(self.deadline)),
+            Phase::Committing { asked: false, not_before, .. } => Some(not_before.min(self.deadline)),
             Phase::Committing { .. } => Some(self.deadline),
             Phase::Done => None,
         }
@@ -65,12 +57,7 @@ impl Pipeline {
     }
 
     pub(super) fn advance_drain(&mut self, now: Time, out: &mut Effects) {
-        let Some(Drain {
-            settle_by,
-            phase: Phase::Settling,
-            ..
-        }) = self.drain
-        else {
+        let Some(Drain { settle_by, phase: Phase::Settling, .. }) = self.drain else {
             self.commit_drained(now, out);
             return;
         };
@@ -80,27 +67,14 @@ impl Pipeline {
         if settled || now >= settle_by {
             let unanswered = self.flight.len() + self.letters.len();
             if let Some(drain) = &mut self.drain {
-                drain.phase = Phase::Committing {
-                    unanswered,
-                    asked: false,
-                    not_before: now,
-                };
+                drain.phase = Phase::Committing { unanswered, asked: false, not_before: now };
             }
             self.commit_drained(now, out);
         }
     }
 
     fn commit_drained(&mut self, now: Time, out: &mut Effects) {
-        let Some(Drain {
-            deadline,
-            phase:
-                Phase::Committing {
-                    unanswered,
-                    asked,
-                    not_before,
-                },
-            ..
-        }) = self.drain
+        let Some(Drain { deadline, phase: Phase::Committing { unanswered, asked, not_before }, .. }) = self.drain
         else {
             return;
         };
@@ -109,24 +83,17 @@ impl Pipeline {
         } else if self.commits.out_since().is_some() {
             return;
         } else if asked && self.commits.last() == Some(Err(CommitError::Failed)) {
-            Phase::Committing {
-                unanswered,
-                asked: false,
-                not_before: now.after(COMMIT_RETRY),
-            }
+            Phase::Committing { unanswered, asked: false, not_before: now.after(COMMIT_RETRY) }
         } else if asked {
             Phase::Done
         } else if now < not_before {
             return;
         } else {
             let all: Vec<_> = self.partitions.iter().map(|(ix, _)| ix).collect();
-            match self.commit(&all, now, out) {
-                true => Phase::Committing {
-                    unanswered,
-                    asked: true,
-                    not_before,
-                },
-                false => Phase::Done,
+            if self.commit(&all, now, out) {
+                Phase::Committing { unanswered, asked: true, not_before }
+            } else {
+                Phase::Done
             }
         };
         if phase == Phase::Done {

@@ -1,11 +1,11 @@
-//! An event: the keys of one CreateSyncEvents body.
+//! An event: the keys of one `CreateSyncEvents` body.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::entry::{Entries, EntryId, TaskIx};
 
-/// Most keys that OMS takes in one event. Source: the CreateSyncEvents API page.
+/// Most keys that OMS takes in one event. Source: the `CreateSyncEvents` API page.
 pub const MAX_EVENT_KEYS: usize = 10;
 
 /// Keys that are sent together.
@@ -37,12 +37,7 @@ impl Event {
     #[must_use]
     pub fn halves(mut self, origin: Origin) -> [Self; 2] {
         let second = self.entries.drain(self.entries.len().div_ceil(2)..).collect();
-        let half = |entries| Self {
-            task: self.task,
-            entries,
-            origin,
-            attempts: 0,
-        };
+        let half = |entries| Self { task: self.task, entries, origin, attempts: 0 };
         [half(self.entries), half(second)]
     }
 

@@ -37,7 +37,7 @@ pub struct Refusal {
 pub struct Failure {
     /// Where.
     pub stage: Stage,
-    /// Why, as a snake_case word.
+    /// Why, as a word in snake case.
     pub reason: &'static str,
     /// The keys, raw; empty where the record could not be read.
     pub keys: Vec<Box<str>>,
@@ -105,10 +105,7 @@ impl Failure {
     }
 
     fn kind(&self) -> impl PartialEq {
-        let refusal = self
-            .refusal
-            .as_ref()
-            .map(|r| (r.task.clone(), r.status, r.error_code.clone()));
+        let refusal = self.refusal.as_ref().map(|r| (r.task.clone(), r.status, r.error_code.clone()));
         (self.stage, self.reason, refusal)
     }
 }

@@ -29,13 +29,7 @@ impl<Reason> Hold<Reason> {
     /// Begins a hold; its first probe goes out after about `interval`.
     #[must_use]
     pub fn new(reason: Reason, interval: Duration, now: Time, random: &mut fastrand::Rng) -> Self {
-        let mut hold = Self {
-            reason,
-            since: now,
-            probing: false,
-            interval,
-            next_probe: now,
-        };
+        let mut hold = Self { reason, since: now, probing: false, interval, next_probe: now };
         hold.schedule(now, random);
         hold
     }

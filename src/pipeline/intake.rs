@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::key::{EncodedKey, KeyEncoding, KeyError, TaskId};
 use super::record::Record;
-use super::route::Routes;
+use super::route::{RouteError, Routes};
 use crate::formats::{self, Action, Change, DecodeOptions, Format, Outcome, Reason};
 
 /// A record with what has to be done for it. With neither changes nor rejects it is settled as skipped.
@@ -82,11 +82,7 @@ impl Intake {
 
     /// What has to be done for a record; each of its changes is counted once in the tally.
     pub fn take(&self, record: Record, tally: &mut Tally) -> Incoming {
-        let options = self
-            .settings
-            .topics
-            .get(&*record.topic)
-            .unwrap_or(&self.settings.decode);
+        let options = self.settings.topics.get(&*record.topic).unwrap_or(&self.settings.decode);
         let mut changes = SmallVec::new();
         let mut rejects = Vec::new();
         for change in formats::decode(&record, options) {
@@ -98,28 +94,18 @@ impl Intake {
                 }
             }
             outcome = self.apply_policy(outcome);
-            tally.add(Counted {
-                format: change.format,
-                action: outcome.action(),
-                reason: outcome.reason(),
-            });
+            tally.add(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
             if let Outcome::Reject(reason) = outcome {
                 rejects.push(Reject::new(reason, change));
             }
         }
-        Incoming {
-            record: Arc::new(record),
-            changes,
-            rejects,
-        }
+        Incoming { record: Arc::new(record), changes, rejects }
     }
 
     fn work(&self, change: &Change<'_>) -> Result<(TaskId, EncodedKey), Reason> {
         let key = change.key.as_deref().unwrap_or_default();
-        let task = self
-            .routes
-            .route(change.bucket.as_deref(), key, change.task.as_deref())
-            .map_err(|e| e.reason())?;
+        let task =
+            self.routes.route(change.bucket.as_deref(), key, change.task.as_deref()).map_err(RouteError::reason)?;
         Ok((task, EncodedKey::encode(key, self.settings.key_encoding)?))
     }
 
@@ -151,15 +137,8 @@ impl Reject {
             Reason::NoRoute | Reason::UnknownTask | Reason::InvalidTask => RejectStage::Route,
             _ => RejectStage::Decode,
         };
-        let key = change
-            .key
-            .filter(|_| stage == RejectStage::Route)
-            .map(|key| key.into_owned().into_boxed_str());
-        Self {
-            stage,
-            reason: reason.as_str(),
-            key,
-        }
+        let key = change.key.filter(|_| stage == RejectStage::Route).map(|key| key.into_owned().into_boxed_str());
+        Self { stage, reason: reason.as_str(), key }
     }
 }
 
@@ -190,5 +169,84 @@ impl Tally {
     /// Takes the counts out and leaves none.
     pub fn drain(&mut self) -> impl Iterator<Item = (Counted, u64)> + '_ {
         self.0.drain(..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::formats::KeyText;
+    use crate::pipeline::route::Route;
+
+    fn record(value: &str) -> Record {
+        Record {
+            topic: "object-changes".into(),
+            partition: 0,
+            offset: 7,
+            timestamp_ms: None,
+            key: None,
+            value: Some(value.as_bytes().into()),
+            headers: Box::default(),
+        }
+    }
+
+    fn intake(settings: IntakeSettings) -> Intake {
+        let route = Route { task: TaskId::new("t1").unwrap(), bucket: "b".into(), prefix: None };
+        Intake::new(settings, Arc::new(Routes::new(vec![route])))
+    }
+
+    #[test]
+    fn a_record_becomes_tasks_encoded_keys_and_rejects() {
+        let long = "中".repeat(2_000);
+        let value = json!([
+            {"bucket": "b", "keys": ["a b", long]}, {"bucket": "nowhere", "key": "k"},
+            {"sync_task_id": "t2", "key": "k"}, {"sync_task_id": "t 2", "key": "k"}, {"bucket": "b", "key": "x", "event": "deleted"},
+        ]);
+        let mut tally = Tally::default();
+        let incoming = intake(IntakeSettings::default()).take(record(&value.to_string()), &mut tally);
+        let changes: Vec<_> = incoming.changes.iter().map(|(task, key)| (task.as_str(), key.as_str())).collect();
+        assert_eq!(changes, [("t1", "a%20b")]);
+        let rejects: Vec<_> = incoming.rejects.iter().map(|r| (r.stage, r.reason, r.key.as_deref())).collect();
+        assert_eq!(
+            rejects,
+            [
+                (RejectStage::Decode, "key_too_long", None),
+                (RejectStage::Route, "no_route", Some("k")),
+                (RejectStage::Route, "unknown_task", Some("k")),
+                (RejectStage::Route, "invalid_task", Some("k")),
+            ]
+        );
+        assert_eq!(tally.drain().map(|(_, count)| count).sum::<u64>(), 6);
+        assert_eq!(tally.drain().count(), 0);
+    }
+
+    #[test]
+    fn policies_turn_rejects_into_counted_skips() {
+        let settings =
+            IntakeSettings { unrecognised: Unusable::Skip, no_route: Unusable::Skip, ..IntakeSettings::default() };
+        let intake = intake(settings);
+        let mut tally = Tally::default();
+        for value in ["{}", r#"{"bucket":"nowhere","key":"k"}"#, "broken"] {
+            let incoming = intake.take(record(value), &mut tally);
+            assert_eq!(incoming.rejects.len(), usize::from(value == "broken"), "{value}");
+        }
+        let counted: Vec<_> =
+            tally.drain().map(|(c, n)| (c.action.as_str(), c.reason.map(Reason::as_str), n)).collect();
+        assert_eq!(
+            counted,
+            [("skip", Some("unrecognised"), 1), ("skip", Some("no_route"), 1), ("reject", Some("invalid_json"), 1)]
+        );
+    }
+
+    #[test]
+    fn a_topic_may_have_options_of_its_own() {
+        let mut settings = IntakeSettings::default();
+        let form = DecodeOptions { key_text: KeyText::Form, ..DecodeOptions::default() };
+        settings.topics.insert("object-changes".into(), form);
+        let value = r#"{"bucket":"b","key":"a+b"}"#;
+        let incoming = intake(settings).take(record(value), &mut Tally::default());
+        assert_eq!(incoming.changes[0].1.decode(), "a b");
     }
 }

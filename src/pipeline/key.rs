@@ -49,11 +49,7 @@ impl EncodedKey {
         }
         let mut encoded = String::with_capacity(encoded_chars(raw, encoding));
         for part in utf8_percent_encode(raw, &ESCAPED) {
-            encoded.push_str(if encoding == KeyEncoding::Form && part == "%20" {
-                "+"
-            } else {
-                part
-            });
+            encoded.push_str(if encoding == KeyEncoding::Form && part == "%20" { "+" } else { part });
         }
         if encoded.len() > MAX_ENCODED_KEY_CHARS {
             return Err(KeyError::TooLong(encoded.len()));
@@ -148,10 +144,7 @@ mod tests {
 
     #[test]
     fn everything_but_the_unreserved_is_escaped_in_upper_case() {
-        assert_eq!(
-            encode("aZ9-_.~*中😀%", KeyEncoding::Form),
-            "aZ9-_.~%2A%E4%B8%AD%F0%9F%98%80%25"
-        );
+        assert_eq!(encode("aZ9-_.~*中😀%", KeyEncoding::Form), "aZ9-_.~%2A%E4%B8%AD%F0%9F%98%80%25");
         assert_eq!(encode("../a//b\n", KeyEncoding::Percent), "..%2Fa%2F%2Fb%0A");
     }
 
@@ -160,10 +153,7 @@ mod tests {
         assert_eq!(EncodedKey::encode("", KeyEncoding::Percent), Err(KeyError::Empty));
         assert!(EncodedKey::encode(&"a".repeat(MAX_ENCODED_KEY_CHARS), KeyEncoding::Percent).is_ok());
         let long = "中".repeat(1_821);
-        assert_eq!(
-            EncodedKey::encode(&long, KeyEncoding::Percent),
-            Err(KeyError::TooLong(16_389))
-        );
+        assert_eq!(EncodedKey::encode(&long, KeyEncoding::Percent), Err(KeyError::TooLong(16_389)));
     }
 
     #[test]

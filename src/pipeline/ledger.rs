@@ -109,9 +109,7 @@ impl Ledger {
     #[must_use]
     pub fn charged(&self) -> (usize, usize) {
         let unsettled = self.slots.iter().filter(|slot| !slot.is_settled());
-        unsettled.fold((0, 0), |(changes, bytes), s| {
-            (changes + s.charge.0 as usize, bytes + s.charge.1 as usize)
-        })
+        unsettled.fold((0, 0), |(changes, bytes), s| (changes + s.charge.0 as usize, bytes + s.charge.1 as usize))
     }
 }
 

@@ -28,7 +28,7 @@ pub struct DeadLetter {
 struct Letter {
     source: RecordRef,
     epoch: u64,
-    letter: Arc<DeadLetter>,
+    content: Arc<DeadLetter>,
     sent: Option<Time>,
 }
 
@@ -43,13 +43,8 @@ pub struct Letters {
 
 impl Letters {
     pub(super) fn push(&mut self, source: RecordRef, epoch: u64, record: Arc<Record>, failure: Failure) {
-        let letter = Arc::new(DeadLetter { record, failure });
-        self.outbox.push_back(self.all.insert(Letter {
-            source,
-            epoch,
-            letter,
-            sent: None,
-        }));
+        let content = Arc::new(DeadLetter { record, failure });
+        self.outbox.push_back(self.all.insert(Letter { source, epoch, content, sent: None }));
     }
 
     /// Forgets the letters of a partition that are not out; those that are out are acknowledged to nobody.
@@ -104,7 +99,7 @@ impl Pipeline {
             };
             let letter = &mut self.letters.all[id];
             letter.sent = Some(now);
-            out.actions.push(Effect::DeadLetter(id, letter.letter.clone()));
+            out.actions.push(Effect::DeadLetter(id, letter.content.clone()));
         }
     }
 
@@ -122,10 +117,7 @@ impl Pipeline {
         }
         if !written {
             self.letters.failures_in_a_row = self.letters.failures_in_a_row.saturating_add(1);
-            let wait = self
-                .settings
-                .backoff
-                .full_jitter(self.letters.failures_in_a_row, &mut self.random);
+            let wait = self.settings.backoff.full_jitter(self.letters.failures_in_a_row, &mut self.random);
             self.letters.not_before = self.letters.not_before.max(now.after(wait));
             return;
         }

@@ -53,11 +53,7 @@ impl Pace {
         };
         let missing = (1.0 - self.tokens).max(0.0);
         let wait = Duration::from_secs_f64(missing / rate);
-        self.not_before.max(if wait.is_zero() {
-            now
-        } else {
-            now.after(wait + Duration::from_nanos(1))
-        })
+        self.not_before.max(if wait.is_zero() { now } else { now.after(wait + Duration::from_nanos(1)) })
     }
 
     /// A request goes out.
@@ -84,9 +80,7 @@ impl Pace {
         self.throttled = now;
         self.raised = now;
         let span = now.since(self.window.0).as_secs_f64().max(0.1);
-        let current = self
-            .rate
-            .unwrap_or_else(|| self.measured.max(f64::from(self.window.1) / span));
+        let current = self.rate.unwrap_or_else(|| self.measured.max(f64::from(self.window.1) / span));
         self.rate = Some((current * DECREASE).max(MIN_RATE));
         self.tokens = 0.0;
         self.filled = now;

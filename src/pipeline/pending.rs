@@ -42,12 +42,7 @@ impl Pending {
     /// An entry comes back and may go again at its `ready_at`.
     pub fn push_back(&mut self, id: EntryId, now: Time, entries: &Entries) {
         self.index(id, entries);
-        let Entry {
-            serial,
-            first_seen,
-            ready_at,
-            ..
-        } = entries[id];
+        let Entry { serial, first_seen, ready_at, .. } = entries[id];
         if ready_at <= now {
             self.returned.insert((first_seen, serial), id);
         } else {
@@ -57,13 +52,7 @@ impl Pending {
 
     /// Stops to index an entry that is about to be absorbed by another one of the same key.
     pub fn forget(&mut self, id: EntryId, entries: &Entries) {
-        let Entry {
-            serial,
-            first_seen,
-            ready_at,
-            ref key,
-            ..
-        } = entries[id];
+        let Entry { serial, first_seen, ready_at, ref key, .. } = entries[id];
         if let Ok(found) = self.by_key.find_entry(hash(key), |other| *other == id) {
             found.remove();
         }
@@ -98,10 +87,7 @@ impl Pending {
 
     fn pop_oldest(&mut self, entries: &Entries) -> Option<EntryId> {
         self.skip_gone(entries);
-        let fresh = self
-            .fresh
-            .front()
-            .map(|(id, serial)| (entries[*id].first_seen, *serial));
+        let fresh = self.fresh.front().map(|(id, serial)| (entries[*id].first_seen, *serial));
         let returned = self.returned.first_key_value().map(|(age, _)| *age);
         match (fresh, returned) {
             (Some(fresh), Some(returned)) if fresh < returned => self.fresh.pop_front().map(|(id, _)| id),
@@ -113,10 +99,7 @@ impl Pending {
     /// Drops what is no longer there from the front of the queues.
     fn skip_gone(&mut self, entries: &Entries) {
         for queue in [&mut self.urgent, &mut self.fresh] {
-            while queue
-                .front()
-                .is_some_and(|(id, serial)| entries.live(*id, *serial).is_none())
-            {
+            while queue.front().is_some_and(|(id, serial)| entries.live(*id, *serial).is_none()) {
                 queue.pop_front();
             }
         }
@@ -185,8 +168,7 @@ impl Pending {
             stays
         });
         picked.sort_unstable();
-        self.urgent
-            .extend(picked.into_iter().map(|(_, serial, id)| (id, serial)));
+        self.urgent.extend(picked.into_iter().map(|(_, serial, id)| (id, serial)));
         self.urgent.retain(|(id, serial)| entries.live(*id, *serial).is_some());
         self.urgent.iter().map(|(id, _)| *id).collect()
     }
@@ -210,8 +192,7 @@ impl Pending {
     }
 
     fn index(&mut self, id: EntryId, entries: &Entries) {
-        self.by_key
-            .insert_unique(hash(&entries[id].key), id, |other| hash(&entries[*other].key));
+        self.by_key.insert_unique(hash(&entries[id].key), id, |other| hash(&entries[*other].key));
     }
 }
 

@@ -27,22 +27,12 @@ impl Pressure {
     pub fn new(max: usize) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
         let max = max.max(1) as f64;
-        Self {
-            limit: max,
-            max,
-            busy_rounds: 0,
-            round_began: Time::START,
-            not_before: Time::START,
-        }
+        Self { limit: max, max, busy_rounds: 0, round_began: Time::START, not_before: Time::START }
     }
 
     /// Requests that may be out at once; at least 1.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 1 and max, which was a usize"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and max, which was a usize")]
     pub fn limit(&self) -> usize {
         self.limit as usize
     }
@@ -67,11 +57,7 @@ impl Pressure {
         self.round_began = now;
         self.limit = (self.limit * DECREASE).max(1.0);
         self.busy_rounds = self.busy_rounds.saturating_add(1);
-        if let Some(attempt) = self
-            .busy_rounds
-            .checked_sub(ROUNDS_BEFORE_PAUSE)
-            .filter(|rounds| *rounds > 0)
-        {
+        if let Some(attempt) = self.busy_rounds.checked_sub(ROUNDS_BEFORE_PAUSE).filter(|rounds| *rounds > 0) {
             self.pause_until(now.after(backoff.full_jitter(attempt, random)));
         }
     }
@@ -90,10 +76,7 @@ impl Pressure {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff {
-        initial: Duration::from_millis(500),
-        max: Duration::from_mins(1),
-    };
+    const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(500), max: Duration::from_mins(1) };
 
     fn at(seconds: u64) -> Time {
         Time::since_start(Duration::from_secs(seconds))

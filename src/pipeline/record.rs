@@ -34,11 +34,8 @@ impl Record {
     /// The record's own bytes: key, value, header names and values. What the byte budget is charged.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|h| h.name.len() + h.value.as_deref().map_or(0, <[u8]>::len))
-            .sum();
+        let headers: usize =
+            self.headers.iter().map(|h| h.name.len() + h.value.as_deref().map_or(0, <[u8]>::len)).sum();
         self.key.as_deref().map_or(0, <[u8]>::len) + self.value.as_deref().map_or(0, <[u8]>::len) + headers
     }
 

@@ -29,9 +29,7 @@ impl SettledCounts {
     /// Topic, outcome, records.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, Outcome, u64)> {
         const OUTCOMES: [Outcome; 3] = [Outcome::Skipped, Outcome::Accepted, Outcome::DeadLettered];
-        self.0
-            .iter()
-            .flat_map(|(topic, counts)| OUTCOMES.map(|outcome| (topic, outcome, counts[outcome as usize])))
+        self.0.iter().flat_map(|(topic, counts)| OUTCOMES.map(|outcome| (topic, outcome, counts[outcome as usize])))
     }
 }
 
@@ -169,10 +167,6 @@ impl Pipeline {
 }
 
 fn lone_keys(task: &Task) -> impl Iterator<Item = usize> {
-    let lone = task
-        .parts
-        .values()
-        .filter(|part| part.origin == Origin::Faulted && part.entries.len() == 1);
-    lone.filter(|part| part.attempts > 0)
-        .filter_map(|part| part.entries.first().copied())
+    let lone = task.parts.values().filter(|part| part.origin == Origin::Faulted && part.entries.len() == 1);
+    lone.filter(|part| part.attempts > 0).filter_map(|part| part.entries.first().copied())
 }

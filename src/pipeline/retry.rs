@@ -28,10 +28,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff {
-        initial: Duration::from_millis(500),
-        max: Duration::from_mins(1),
-    };
+    const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(500), max: Duration::from_mins(1) };
 
     #[test]
     fn the_bound_doubles_up_to_the_cap() {

@@ -60,9 +60,7 @@ struct Prefixes {
 
 impl Prefixes {
     fn find(&self, key: &[u8]) -> Option<&TaskId> {
-        self.lengths
-            .iter()
-            .find_map(|&length| self.tasks.get(key.get(..length)?))
+        self.lengths.iter().find_map(|&length| self.tasks.get(key.get(..length)?))
     }
 }
 
@@ -94,23 +92,18 @@ impl Routes {
     /// The task of a change: the one that it names, else that of the longest prefix of its bucket that its raw key has.
     pub fn route(&self, bucket: Option<&str>, key: &str, named_task: Option<&str>) -> Result<TaskId, RouteError> {
         if let Some(name) = named_task {
-            return match self.tasks.get(name) {
-                Some(task) => Ok(task.clone()),
-                None => {
-                    let task = TaskId::new(name).map_err(|_| RouteError::InvalidTask)?;
-                    if self.tasks.is_empty() {
-                        Ok(task)
-                    } else {
-                        Err(RouteError::UnknownTask)
-                    }
-                }
-            };
+            return self.named(name);
         }
         let prefixes = bucket.and_then(|bucket| self.buckets.get(bucket));
-        prefixes
-            .and_then(|prefixes| prefixes.find(key.as_bytes()))
-            .cloned()
-            .ok_or(RouteError::NoRoute)
+        prefixes.and_then(|prefixes| prefixes.find(key.as_bytes())).cloned().ok_or(RouteError::NoRoute)
+    }
+
+    fn named(&self, name: &str) -> Result<TaskId, RouteError> {
+        if let Some(task) = self.tasks.get(name) {
+            return Ok(task.clone());
+        }
+        let task = TaskId::new(name).map_err(|_| RouteError::InvalidTask)?;
+        if self.tasks.is_empty() { Ok(task) } else { Err(RouteError::UnknownTask) }
     }
 }
 
@@ -120,11 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn route(task: &str, bucket: &str, prefix: Option<&str>) -> Route {
-        Route {
-            task: TaskId::new(task).unwrap(),
-            bucket: bucket.to_owned(),
-            prefix: prefix.map(str::to_owned),
-        }
+        Route { task: TaskId::new(task).unwrap(), bucket: bucket.to_owned(), prefix: prefix.map(str::to_owned) }
     }
 
     fn table() -> Routes {
@@ -138,11 +127,7 @@ mod tests {
 
     fn check(bucket: &str, key: &str, named: Option<&str>, expected: Result<&str, RouteError>) {
         let found = table().route(Some(bucket), key, named);
-        assert_eq!(
-            found.as_ref().map(TaskId::as_str).map_err(|error| *error),
-            expected,
-            "{bucket} {key} {named:?}"
-        );
+        assert_eq!(found.as_ref().map(TaskId::as_str).map_err(|error| *error), expected, "{bucket} {key} {named:?}");
     }
 
     #[test]
@@ -159,10 +144,7 @@ mod tests {
         check("landin", "in/x", None, Err(RouteError::NoRoute));
         check("照片", "文", None, Err(RouteError::NoRoute));
         assert_eq!(table().route(None, "in/x", None), Err(RouteError::NoRoute));
-        assert_eq!(
-            Routes::default().route(Some("landing"), "x", None),
-            Err(RouteError::NoRoute)
-        );
+        assert_eq!(Routes::default().route(Some("landing"), "x", None), Err(RouteError::NoRoute));
     }
 
     #[test]

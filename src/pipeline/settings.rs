@@ -48,10 +48,7 @@ impl Default for Settings {
         Self {
             max_keys: 10,
             linger: Duration::from_millis(200),
-            backoff: Backoff {
-                initial: Duration::from_millis(500),
-                max: Duration::from_mins(1),
-            },
+            backoff: Backoff { initial: Duration::from_millis(500), max: Duration::from_mins(1) },
             max_retry_after: Duration::from_mins(5),
             max_in_flight: 64,
             max_in_flight_per_task: 16,

@@ -14,7 +14,7 @@ use super::time::Time;
 use super::{Effect, Effects, Notice, Pipeline, SubmissionId};
 
 /// Faulted answers (500, 502, 504) after which an event is split, if its task accepted others meanwhile.
-pub const FAULTS_BEFORE_SPLIT: u32 = 10;
+const FAULTS_BEFORE_SPLIT: u32 = 10;
 
 impl Pipeline {
     pub(super) fn answered(&mut self, id: SubmissionId, answer: &Answer, now: Time, out: &mut Effects) {
@@ -54,14 +54,8 @@ impl Pipeline {
         };
         match (&mut self.hold, holds) {
             (None, Some(reason)) => {
-                self.hold = Some(Hold::new(
-                    reason,
-                    self.settings.hold_probe_interval,
-                    now,
-                    &mut self.random,
-                ));
-                out.actions
-                    .push(Effect::Notice(Notice::HoldBegan(reason, said(answer))));
+                self.hold = Some(Hold::new(reason, self.settings.hold_probe_interval, now, &mut self.random));
+                out.actions.push(Effect::Notice(Notice::HoldBegan(reason, said(answer))));
             }
             (Some(hold), Some(reason)) if sent.probes_worker => hold.held_again(reason, now, &mut self.random),
             (Some(hold), None) if sent.probes_worker => {
@@ -86,20 +80,14 @@ impl Pipeline {
         };
         match (&mut task.block, blocks) {
             (None, Some(reason)) => {
-                task.block = Some(Hold::new(
-                    reason,
-                    self.settings.hold_probe_interval,
-                    now,
-                    &mut self.random,
-                ));
+                task.block = Some(Hold::new(reason, self.settings.hold_probe_interval, now, &mut self.random));
                 let notice = Notice::TaskBlocked(task.id.clone(), reason, said(answer));
                 out.actions.push(Effect::Notice(notice));
             }
             (Some(block), Some(reason)) if sent.probes_task => block.held_again(reason, now, &mut self.random),
             (Some(block), None) if sent.probes_task && undecided => block.undecided(now, &mut self.random),
             (Some(block), None) if sent.probes_task => {
-                out.actions
-                    .push(Effect::Notice(Notice::TaskUnblocked(task.id.clone(), block.reason)));
+                out.actions.push(Effect::Notice(Notice::TaskUnblocked(task.id.clone(), block.reason)));
                 task.block = None;
             }
             _ => {}
@@ -118,8 +106,7 @@ impl Pipeline {
                     continue;
                 };
                 slot.outcome = slot.outcome.max(Outcome::Accepted);
-                out.accepted_timestamps_ms
-                    .extend(slot.record.as_ref().and_then(|record| record.timestamp_ms));
+                out.accepted_timestamps_ms.extend(slot.record.as_ref().and_then(|record| record.timestamp_ms));
                 self.close_one(record);
             }
         }
@@ -131,11 +118,7 @@ impl Pipeline {
             self.split(event, Origin::Refused, now);
             return;
         }
-        let reason = if answer.status == Status::Http(413) {
-            "too_large"
-        } else {
-            "refused"
-        };
+        let reason = if answer.status == Status::Http(413) { "too_large" } else { "refused" };
         self.condemn(event, reason, answer, now);
     }
 
@@ -172,8 +155,7 @@ impl Pipeline {
         if pressure == Pressure::Throttled {
             self.pace.throttle(sent.at, wait, now);
         } else if !(lone && pressure == Pressure::Faulted) {
-            task.pressure
-                .strain(sent.at, now, &self.settings.backoff, &mut self.random);
+            task.pressure.strain(sent.at, now, &self.settings.backoff, &mut self.random);
             if let Some(wait) = wait {
                 task.pressure.leave_alone(wait, now);
             }
@@ -185,20 +167,13 @@ impl Pipeline {
         let backoff = if lone {
             self.settings.backoff.max
         } else {
-            self.settings
-                .backoff
-                .full_jitter(event.attempts.max(self.attempts(&event)), &mut self.random)
+            self.settings.backoff.full_jitter(event.attempts.max(self.attempts(&event)), &mut self.random)
         };
         self.put_back(event, backoff, now);
     }
 
     fn attempts(&self, event: &Event) -> u32 {
-        event
-            .entries
-            .iter()
-            .map(|id| self.entries[*id].attempts)
-            .max()
-            .unwrap_or(1)
+        event.entries.iter().map(|id| self.entries[*id].attempts).max().unwrap_or(1)
     }
 
     /// Counts a faulted answer. Whether its keys rather than OMS are to blame: there were many, and others went through.

@@ -109,11 +109,7 @@ impl Task {
         if self.pending.sendable() >= settings.max_keys || self.pending.has_urgent(entries) {
             return Some(now);
         }
-        let linger = if flush {
-            std::time::Duration::ZERO
-        } else {
-            settings.linger
-        };
+        let linger = if flush { std::time::Duration::ZERO } else { settings.linger };
         let lingered = self.pending.oldest(entries).map(|oldest| oldest.after(linger));
         let part = self.parts.first_key_value().map(|((ready, _), _)| *ready);
         lingered.into_iter().chain(part).chain(self.pending.next_wake()).min()

@@ -69,10 +69,7 @@ struct World {
 }
 
 fn name(partition: usize) -> PartitionName {
-    PartitionName {
-        topic: "t".into(),
-        partition: i32::try_from(partition).unwrap(),
-    }
+    PartitionName { topic: "t".into(), partition: i32::try_from(partition).unwrap() }
 }
 
 fn number(name: &PartitionName) -> usize {
@@ -132,17 +129,11 @@ impl World {
                 let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap();
                 let task: u8 = task.as_str().parse().unwrap();
                 let list = parsed["object_keys"].as_array().unwrap();
-                let changes: Vec<_> = list
-                    .iter()
-                    .map(|key| (task, key.as_str().unwrap().parse().unwrap()))
-                    .collect();
+                let changes: Vec<_> = list.iter().map(|key| (task, key.as_str().unwrap().parse().unwrap())).collect();
                 assert_eq!(changes.len(), keys);
                 assert!((1..=MAX_KEYS).contains(&keys));
                 let alone = self.out_submissions.is_empty();
-                assert!(
-                    self.pipeline.trust.is_proven() || alone,
-                    "unproven credentials have one request out"
-                );
+                assert!(self.pipeline.trust.is_proven() || alone, "unproven credentials have one request out");
                 let lengths = std::array::from_fn(|p| self.logs[p].len());
                 self.out_submissions.push((id, changes, lengths));
             }
@@ -166,16 +157,9 @@ impl World {
     }
 
     fn check_commit(&self, partition: usize, offset: i64) {
-        assert!(
-            self.assigned[partition].is_some(),
-            "a partition that is not ours is not committed"
-        );
+        assert!(self.assigned[partition].is_some(), "a partition that is not ours is not committed");
         let passed = &self.logs[partition][..usize::try_from(offset).unwrap()];
-        let open: Vec<_> = passed
-            .iter()
-            .enumerate()
-            .filter(|(_, changes)| !changes.is_empty())
-            .collect();
+        let open: Vec<_> = passed.iter().enumerate().filter(|(_, changes)| !changes.is_empty()).collect();
         assert!(open.is_empty(), "commit {offset} of {partition} passes {open:?}");
     }
 
@@ -184,18 +168,11 @@ impl World {
         let mut places: BTreeMap<usize, usize> = BTreeMap::new();
         for (_, task) in self.pipeline.tasks.iter() {
             let mut keys = BTreeSet::new();
-            for id in task
-                .pending
-                .ids()
-                .chain(task.parts.values().flat_map(|part| part.entries.iter().copied()))
-            {
+            for id in task.pending.ids().chain(task.parts.values().flat_map(|part| part.entries.iter().copied())) {
                 *places.entry(id).or_default() += 1;
             }
             for id in task.pending.ids() {
-                assert!(
-                    keys.insert(self.pipeline.entries[id].key.clone()),
-                    "a key waits in one entry only"
-                );
+                assert!(keys.insert(self.pipeline.entries[id].key.clone()), "a key waits in one entry only");
             }
         }
         for (_, sent) in &self.pipeline.flight {
@@ -203,18 +180,12 @@ impl World {
                 *places.entry(*id).or_default() += 1;
             }
         }
-        assert!(
-            places.values().all(|count| *count == 1),
-            "an entry is in one place: {places:?}"
-        );
+        assert!(places.values().all(|count| *count == 1), "an entry is in one place: {places:?}");
         assert_eq!(places.len(), self.pipeline.entries.len(), "no entry is nowhere");
         let (changes, _) = self.pipeline.budget.used();
         let charged: usize = self.pipeline.partitions.iter().map(|(_, p)| p.ledger.charged().0).sum();
         let detached = self.pipeline.partitions.iter().any(|(_, p)| p.epoch == u64::MAX);
-        assert!(
-            detached || changes == charged,
-            "the budget is what the ledgers hold: {changes}, {charged}"
-        );
+        assert!(detached || changes == charged, "the budget is what the ledgers hold: {changes}, {charged}");
     }
 
     fn apply(&mut self, op: Op) {
@@ -249,11 +220,7 @@ impl World {
     fn assign(&mut self, p: usize) {
         self.epochs += 1;
         self.assigned[p] = Some((self.epochs, usize::try_from(self.committed[p]).unwrap()));
-        let assigned = Assigned {
-            name: name(p),
-            epoch: self.epochs,
-            committed: Some(self.committed[p]),
-        };
+        let assigned = Assigned { name: name(p), epoch: self.epochs, committed: Some(self.committed[p]) };
         self.step(Input::Assigned(vec![assigned]));
         self.deliver(p);
     }
@@ -263,9 +230,7 @@ impl World {
         if self.pipeline.is_full() {
             return; // the consumer stops polling
         }
-        let records = (from..self.logs[p].len())
-            .map(|at| (epoch, self.incoming(p, at)))
-            .collect();
+        let records = (from..self.logs[p].len()).map(|at| (epoch, self.incoming(p, at))).collect();
         self.assigned[p] = Some((epoch, self.logs[p].len()));
         self.step(Input::Records(records));
     }
@@ -285,11 +250,7 @@ impl World {
             let encoded = key::EncodedKey::encode(&key.to_string(), key::KeyEncoding::Percent).unwrap();
             (TaskId::new(&task.to_string()).unwrap(), encoded)
         };
-        Incoming {
-            record: Arc::new(record),
-            changes: self.logs[p][at].iter().map(change).collect(),
-            rejects: vec![],
-        }
+        Incoming { record: Arc::new(record), changes: self.logs[p][at].iter().map(change).collect(), rejects: vec![] }
     }
 
     fn end(&mut self, p: usize) {
@@ -444,10 +405,7 @@ impl World {
             if let Effect::Submit { id, body, .. } = &effect {
                 let parsed: serde_json::Value = serde_json::from_slice(body).unwrap();
                 let keys = parsed["object_keys"].as_array().unwrap();
-                let changes = keys
-                    .iter()
-                    .map(|key| (1, key.as_str().unwrap().parse().unwrap()))
-                    .collect();
+                let changes = keys.iter().map(|key| (1, key.as_str().unwrap().parse().unwrap())).collect();
                 self.out_submissions.push((*id, changes, [0; PARTITIONS]));
             } else {
                 self.perform(effect);
@@ -456,11 +414,7 @@ impl World {
     }
 
     fn assign_unchecked(&mut self, p: usize) {
-        self.step_unchecked(Input::Assigned(vec![Assigned {
-            name: name(p),
-            epoch: 1,
-            committed: None,
-        }]));
+        self.step_unchecked(Input::Assigned(vec![Assigned { name: name(p), epoch: 1, committed: None }]));
         self.step_unchecked(Input::Records(vec![(1, self.incoming(p, 0))]));
     }
 }

@@ -40,10 +40,8 @@ pub(super) fn empty() -> Response<Body> {
 
 /// 200 with JSON.
 pub(super) fn ok(value: &impl Serialize) -> Response<Body> {
-    serde_json::to_vec(value).map_or_else(
-        |error| self::error(500, "OMS.1001", &error.to_string()),
-        |json| body(200, json),
-    )
+    serde_json::to_vec(value)
+        .map_or_else(|error| self::error(500, "OMS.1001", &error.to_string()), |json| body(200, json))
 }
 
 /// An error as OMS and the gateway write it.
@@ -69,10 +67,7 @@ pub(super) fn of_rule(rule: &Rule, status: u16) -> Response<Body> {
         None => error(status, code, rule.message.as_deref().unwrap_or("simulated fault")),
     };
     for (name, value) in &rule.headers {
-        let header = (
-            hyper::header::HeaderName::try_from(name.as_str()),
-            HeaderValue::try_from(value.as_str()),
-        );
+        let header = (hyper::header::HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str()));
         // Rules are checked before they are set.
         if let (Ok(name), Ok(value)) = header {
             answer.headers_mut().insert(name, value);
@@ -110,9 +105,7 @@ fn streamed(length: usize, body: BoxStream<'static, Result<Frame<Bytes>, Broken>
 fn body(status: u16, text: impl Into<Bytes>) -> Response<Body> {
     let mut answer = Response::new(Either::Left(Full::new(text.into())));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
 

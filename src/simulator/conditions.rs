@@ -74,10 +74,7 @@ impl Conditions {
     /// Takes one request off the quota; `Err` with what `Retry-After` says when it is spent.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), Option<u64>> {
         let admitted = self.bucket.as_mut().is_none_or(|bucket| bucket.take(now));
-        let seconds = self
-            .retry_after
-            .map(|after| after.as_secs())
-            .filter(|seconds| *seconds > 0);
+        let seconds = self.retry_after.map(|after| after.as_secs()).filter(|seconds| *seconds > 0);
         if admitted { Ok(()) } else { Err(seconds) }
     }
 
@@ -93,19 +90,13 @@ impl Conditions {
         }
         let raw: Vec<_> = keys.iter().map(|key| super::event::decoded(key)).collect();
         self.first(about, now, |rule| {
-            rule.keys
-                .as_deref()
-                .is_some_and(|pattern| raw.iter().any(|key| matches(pattern, key)))
+            rule.keys.as_deref().is_some_and(|pattern| raw.iter().any(|key| matches(pattern, key)))
         })
     }
 
     /// How long the next answer waits.
     pub(super) fn delay(&mut self) -> Duration {
-        if self.jitter.is_zero() {
-            self.latency
-        } else {
-            self.latency + self.jitter.mul_f64(self.random.f64())
-        }
+        if self.jitter.is_zero() { self.latency } else { self.latency + self.jitter.mul_f64(self.random.f64()) }
     }
 
     fn first(&mut self, about: About<'_>, now: Instant, applies: impl Fn(&Rule) -> bool) -> Option<Rule> {
@@ -126,12 +117,7 @@ impl Conditions {
 impl Bucket {
     fn new(per_second: f64, burst: f64, now: Instant) -> Self {
         let burst = burst.max(1.0);
-        Self {
-            per_second,
-            burst,
-            tokens: burst,
-            at: now,
-        }
+        Self { per_second, burst, tokens: burst, at: now }
     }
 
     fn take(&mut self, now: Instant) -> bool {
@@ -169,15 +155,9 @@ fn matches(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const EVENT: About<'_> = About {
-        task: Some("t"),
-        event: true,
-    };
+    const EVENT: About<'_> = About { task: Some("t"), event: true };
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "any start will do, the tests move on from it themselves"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "any start will do, the tests move on from it themselves")]
     fn conditions(json: &str) -> (Conditions, Instant) {
         let (mut conditions, now) = (Conditions::new(1), Instant::now());
         conditions.change(Faults::from_json(json.as_bytes()).unwrap(), now);
@@ -205,9 +185,7 @@ mod tests {
     fn the_quota_gives_a_burst_and_then_its_rate() {
         let (mut conditions, now) = conditions(r#"{"requests_per_second":10,"burst":2,"retry_after":"3s"}"#);
         let at = |ms| now + Duration::from_millis(ms);
-        let got: Vec<_> = [0, 0, 0, 100, 100, 10_000, 10_000, 10_000]
-            .map(|ms| conditions.admit(at(ms)))
-            .to_vec();
+        let got: Vec<_> = [0, 0, 0, 100, 100, 10_000, 10_000, 10_000].map(|ms| conditions.admit(at(ms))).to_vec();
         let refused = Err(Some(3));
         assert_eq!(got, [Ok(()), Ok(()), refused, Ok(()), refused, Ok(()), Ok(()), refused]);
         conditions.change(Faults::from_json(br#"{"requests_per_second":0}"#).unwrap(), now);
@@ -217,10 +195,7 @@ mod tests {
     #[test]
     fn a_rule_ends_after_its_count_and_after_its_time() {
         let (mut counted, now) = conditions(r#"{"rules":[{"status":503,"count":2}]}"#);
-        assert_eq!(
-            [(); 3].map(|()| counted.fault(EVENT, now).is_some()),
-            [true, true, false]
-        );
+        assert_eq!([(); 3].map(|()| counted.fault(EVENT, now).is_some()), [true, true, false]);
         let (mut timed, now) = conditions(r#"{"rules":[{"status":503,"for":"1s"}]}"#);
         assert!(timed.fault(EVENT, now + Duration::from_millis(999)).is_some());
         assert!(timed.fault(EVENT, now + Duration::from_secs(1)).is_none());
@@ -229,10 +204,7 @@ mod tests {
     #[test]
     fn a_rule_is_for_its_task_its_share_and_its_kind_of_request() {
         let (mut conditions, now) = conditions(r#"{"rules":[{"status":503,"task":"t","ratio":0.25}]}"#);
-        let other = About {
-            task: Some("u"),
-            ..EVENT
-        };
+        let other = About { task: Some("u"), ..EVENT };
         assert!((0..100).all(|_| conditions.fault(other, now).is_none()));
         assert!((0..100).all(|_| conditions.fault(About { event: false, ..EVENT }, now).is_none()));
         let hits = (0..1000).filter(|_| conditions.fault(EVENT, now).is_some()).count();

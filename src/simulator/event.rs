@@ -25,10 +25,7 @@ impl<'a> Event<'a> {
         let event: Self = serde_json::from_slice(body).map_err(|error| ("OMS.0067", error.to_string()))?;
         let count = event.object_keys.len();
         if !(1..=MAX_KEYS).contains(&count) {
-            return Err((
-                "OMS.0001",
-                format!("object_keys must hold 1 to {MAX_KEYS} keys, not {count}"),
-            ));
+            return Err(("OMS.0001", format!("object_keys must hold 1 to {MAX_KEYS} keys, not {count}")));
         }
         event.object_keys.iter().try_for_each(|key| check(key))?;
         Ok(event)
@@ -42,9 +39,7 @@ impl<'a> Event<'a> {
 
 /// The raw key: `+` is a blank, `%XX` a byte.
 pub(super) fn decoded(key: &str) -> String {
-    percent_decode_str(&key.replace('+', " "))
-        .decode_utf8_lossy()
-        .into_owned()
+    percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 fn check(key: &str) -> Result<(), Refusal> {
@@ -80,10 +75,7 @@ mod tests {
     #[test]
     fn one_to_ten_encoded_keys_are_taken() {
         assert_eq!(of_keys(&["a"]), None);
-        assert_eq!(
-            of_keys(&["test%2F001.txt", "test+001.txt", "test%2b001.txt", "%E4%B8%AD~-_."]),
-            None
-        );
+        assert_eq!(of_keys(&["test%2F001.txt", "test+001.txt", "test%2b001.txt", "%E4%B8%AD~-_."]), None);
         assert_eq!(of_keys(&["a"; 10]), None);
         assert_eq!(of_keys(&["a".repeat(16_384).as_str()]), None);
         assert_eq!(code_of(r#"{"object_keys":["\u0061"],"more":1}"#), None);
@@ -97,36 +89,16 @@ mod tests {
 
     #[test]
     fn what_is_not_the_documented_json_is_refused() {
-        for body in [
-            "",
-            "{",
-            "[]",
-            "{}",
-            r#"{"object_keys":"a"}"#,
-            r#"{"object_keys":[1]}"#,
-            r#"{"object_keys":null}"#,
-        ] {
+        for body in ["", "{", "[]", "{}", r#"{"object_keys":"a"}"#, r#"{"object_keys":[1]}"#, r#"{"object_keys":null}"#]
+        {
             assert_eq!(code_of(body), Some("OMS.0067"), "{body}");
         }
     }
 
     #[test]
     fn a_badly_encoded_key_is_refused() {
-        for key in [
-            "",
-            "a/b",
-            "a b",
-            "é",
-            "a%",
-            "a%2",
-            "a%zz",
-            "%",
-            "%%41",
-            "a%FF",
-            "%C3",
-            "a*b",
-            &"a".repeat(16_385),
-        ] {
+        for key in ["", "a/b", "a b", "é", "a%", "a%2", "a%zz", "%", "%%41", "a%FF", "%C3", "a*b", &"a".repeat(16_385)]
+        {
             assert_eq!(of_keys(&["good", key]), Some("OMS.0002"), "{key:.20}");
         }
     }

@@ -168,9 +168,7 @@ impl FromStr for Rule {
 
 fn pairs(text: &str) -> Result<Map<String, Value>, RuleError> {
     let pair = |part: &str| {
-        let (name, value) = part
-            .split_once('=')
-            .ok_or_else(|| RuleError::Shape(format!("{part:?} has no =")))?;
+        let (name, value) = part.split_once('=').ok_or_else(|| RuleError::Shape(format!("{part:?} has no =")))?;
         let number = matches!(name, "status" | "ratio" | "count" | "all_requests");
         let value = if number { serde_json::from_str(value).ok() } else { None }.unwrap_or_else(|| value.into());
         Ok((name.to_owned(), value))
@@ -181,9 +179,7 @@ fn pairs(text: &str) -> Result<Map<String, Value>, RuleError> {
 /// A duration with its unit, such as `20ms`.
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
-    text.map(|text| humantime::parse_duration(&text))
-        .transpose()
-        .map_err(serde::de::Error::custom)
+    text.map(|text| humantime::parse_duration(&text)).transpose().map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]
@@ -204,24 +200,15 @@ mod tests {
     #[test]
     fn a_rule_is_written_as_pairs_or_as_json() {
         let rule: Rule = "status=503,task=12,for=10s,ratio=0.5".parse().unwrap();
-        assert_eq!(
-            rule,
-            r#"{"status":503,"task":"12","for":"10s","ratio":0.5}"#.parse().unwrap()
-        );
+        assert_eq!(rule, r#"{"status":503,"task":"12","for":"10s","ratio":0.5}"#.parse().unwrap());
         assert_eq!(rule.lasting, Some(Duration::from_secs(10)));
     }
 
     #[test]
     fn a_rule_that_says_nothing_or_too_much_is_refused() {
-        for text in [
-            "",
-            "ratio=0.5",
-            "status=503,failure=hang",
-            "status=99",
-            "status=503,ratio=2",
-            "what=1,status=503",
-            "{",
-        ] {
+        for text in
+            ["", "ratio=0.5", "status=503,failure=hang", "status=99", "status=503,ratio=2", "what=1,status=503", "{"]
+        {
             assert!(text.parse::<Rule>().is_err(), "{text}");
         }
         assert!(Faults::from_json(br#"{"rules":[{}]}"#).is_err());

@@ -57,11 +57,7 @@ struct TaskLedger {
 impl Ledger {
     /// The accepted keys of a task, as they came (encoded), in no order.
     pub fn keys(&self, task: &str) -> impl Iterator<Item = (&str, Accepted)> {
-        self.tasks
-            .get(task)
-            .into_iter()
-            .flat_map(|task| task.keys.iter())
-            .map(|(key, accepted)| (&**key, *accepted))
+        self.tasks.get(task).into_iter().flat_map(|task| task.keys.iter()).map(|(key, accepted)| (&**key, *accepted))
     }
 
     /// One accepted key of a task, by its encoded text.
@@ -91,13 +87,7 @@ impl Ledger {
                 accepted.count = accepted.count.saturating_add(1);
                 accepted.last_arrival_ms = accepted.last_arrival_ms.max(arrival_ms);
             } else {
-                task.keys.insert(
-                    Box::from(*key),
-                    Accepted {
-                        count: 1,
-                        last_arrival_ms: arrival_ms,
-                    },
-                );
+                task.keys.insert(Box::from(*key), Accepted { count: 1, last_arrival_ms: arrival_ms });
             }
         }
     }
@@ -158,23 +148,8 @@ mod tests {
         ledger.record("t", &["a%20b", "c"], 2_000);
         ledger.record("t", &["a%20b"], 1_500);
         ledger.record("u", &["c"], 1);
-        assert_eq!(
-            ledger.get("t", "a%20b"),
-            Some(Accepted {
-                count: 2,
-                last_arrival_ms: 2_000
-            })
-        );
-        assert_eq!(
-            ledger.keys("u").collect::<Vec<_>>(),
-            [(
-                "c",
-                Accepted {
-                    count: 1,
-                    last_arrival_ms: 1
-                }
-            )]
-        );
+        assert_eq!(ledger.get("t", "a%20b"), Some(Accepted { count: 2, last_arrival_ms: 2_000 }));
+        assert_eq!(ledger.keys("u").collect::<Vec<_>>(), [("c", Accepted { count: 1, last_arrival_ms: 1 })]);
         assert_eq!((ledger.totals.accepted_events, ledger.totals.accepted_keys), (3, 4));
         assert_eq!(ledger.totals.events_by_size[..2], [2, 1]);
         assert_eq!(ledger.tasks().collect::<Vec<_>>(), ["t", "u"]);

@@ -45,10 +45,7 @@ enum Outcome {
 }
 
 /// Answers a request; `Err` resets the connection.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a server: quotas, signatures and the ledger need the time"
-)]
+#[expect(clippy::disallowed_methods, reason = "a server: quotas, signatures and the ledger need the time")]
 pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
     let (arrival, now) = (SystemTime::now(), Instant::now());
     let (parts, body) = request.into_parts();
@@ -108,11 +105,7 @@ fn process(
         return Outcome::Answer(answer::error(401, "APIGW.0301", &message));
     }
     let Some(target) = target else {
-        return Outcome::Answer(answer::error(
-            404,
-            "APIGW.0101",
-            "The API does not exist or has not been published",
-        ));
+        return Outcome::Answer(answer::error(404, "APIGW.0101", "The API does not exist or has not been published"));
     };
     let own = target.project == shared.project_id;
     match (&parts.method, target.call) {
@@ -137,23 +130,11 @@ fn submit(shared: &Shared, own: bool, task: &str, body: &[u8], (arrival, now): (
         (Some(TaskStatus::Synchronizing), Ok(event)) => event,
     };
     let keys = event.keys();
-    let fault = state.conditions.fault_of_keys(
-        About {
-            task: Some(task),
-            event: true,
-        },
-        &keys,
-        now,
-    );
+    let fault = state.conditions.fault_of_keys(About { task: Some(task), event: true }, &keys, now);
     let fault = fault.map(|rule| outcome_of(&rule));
-    if fault
-        .as_ref()
-        .is_none_or(|fault| matches!(fault, Outcome::Failure(failure) if failure.comes_after()))
-    {
+    if fault.as_ref().is_none_or(|fault| matches!(fault, Outcome::Failure(failure) if failure.comes_after())) {
         let since = arrival.duration_since(UNIX_EPOCH).unwrap_or_default();
-        state
-            .ledger
-            .record(task, &keys, u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        state.ledger.record(task, &keys, u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
     }
     fault.unwrap_or_else(|| Outcome::Answer(answer::empty()))
 }
@@ -193,10 +174,7 @@ fn unknown_task() -> Response<Body> {
 
 fn parameter<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     let pairs = parts.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs
-        .into_iter()
-        .find(|(found, _)| *found == name)
-        .map(|(_, value)| value)
+    pairs.into_iter().find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
 fn target(path: &str) -> Option<Target<'_>> {
@@ -212,18 +190,9 @@ fn target(path: &str) -> Option<Target<'_>> {
 
 fn about(target: Option<Target<'_>>) -> About<'_> {
     match target.map(|target| target.call) {
-        Some(Call::Submit(task)) => About {
-            task: Some(task),
-            event: true,
-        },
-        Some(Call::Show(task)) => About {
-            task: Some(task),
-            event: false,
-        },
-        Some(Call::List) | None => About {
-            task: None,
-            event: false,
-        },
+        Some(Call::Submit(task)) => About { task: Some(task), event: true },
+        Some(Call::Show(task)) => About { task: Some(task), event: false },
+        Some(Call::List) | None => About { task: None, event: false },
     }
 }
 
@@ -261,11 +230,7 @@ async fn control(shared: &Arc<Shared>, method: &Method, path: &str, body: Incomi
             }
             Err(error) => answer::error(400, "SIMULATOR", &error.to_string()),
         },
-        _ => answer::error(
-            404,
-            "SIMULATOR",
-            "there is GET /_simulator/ledger and POST /_simulator/faults",
-        ),
+        _ => answer::error(404, "SIMULATOR", "there is GET /_simulator/ledger and POST /_simulator/faults"),
     }
 }
 
@@ -275,7 +240,5 @@ async fn ledger(shared: Arc<Shared>) -> Response<Body> {
         let ledger = shared.state().ledger.clone();
         answer::ok(&ledger)
     });
-    written
-        .await
-        .unwrap_or_else(|error| answer::error(500, "SIMULATOR", &error.to_string()))
+    written.await.unwrap_or_else(|error| answer::error(500, "SIMULATOR", &error.to_string()))
 }

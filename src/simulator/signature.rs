@@ -14,58 +14,32 @@ const MAX_SKEW: Duration = Duration::from_mins(15);
 
 /// `Err` holds the message of the 401.
 pub(super) fn check(parts: &Parts, body: &[u8], credentials: &Credentials, now: SystemTime) -> Result<(), String> {
-    let claimed = parts
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .ok_or("no authorization")?;
+    let claimed = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or("no authorization")?;
     let names = signed_names(claimed, credentials.access_key())?;
-    let headers = names
-        .split(';')
-        .map(|name| Some((name, value_of(&parts.headers, name)?)))
-        .collect::<Option<Vec<_>>>();
+    let headers =
+        names.split(';').map(|name| Some((name, value_of(&parts.headers, name)?))).collect::<Option<Vec<_>>>();
     let headers = headers.ok_or("a signed header is missing, doubled or not text")?;
-    let date = headers
-        .iter()
-        .find(|(name, _)| *name == DATE_HEADER)
-        .ok_or("x-sdk-date is not signed")?
-        .1;
+    let date = headers.iter().find(|(name, _)| *name == DATE_HEADER).ok_or("x-sdk-date is not signed")?.1;
     let signed_at = parse_date(date).ok_or("x-sdk-date is not a date")?;
     if skew(signed_at, now) > MAX_SKEW {
         return Err("signature expired".to_owned());
     }
     let url = parts.uri.path_and_query().map_or("/", |url| url.as_str());
-    let request = Request {
-        method: parts.method.as_str(),
-        url,
-        headers: &headers,
-        body,
-    };
+    let request = Request { method: parts.method.as_str(), url, headers: &headers, body };
     let expected = authorization(&request, credentials.access_key(), credentials.secret_key());
     if expected.as_deref() == Ok(claimed) {
         return Ok(());
     }
     // The gateway tells its own canonical request, with a bar for each line end.
-    Err(format!(
-        "verify aksk signature fail, canonicalRequest:{}",
-        canonical_request(&request).replace('\n', "|")
-    ))
+    Err(format!("verify aksk signature fail, canonicalRequest:{}", canonical_request(&request).replace('\n', "|")))
 }
 
 /// The list of signed headers, if the text has the documented form and names this access key.
 fn signed_names<'a>(claimed: &'a str, access_key: &str) -> Result<&'a str, String> {
-    let fields = claimed
-        .strip_prefix(ALGORITHM)
-        .and_then(|text| text.strip_prefix(" Access="));
-    let (claimed_key, rest) = fields
-        .and_then(|text| text.split_once(", SignedHeaders="))
-        .ok_or("no such algorithm")?;
+    let fields = claimed.strip_prefix(ALGORITHM).and_then(|text| text.strip_prefix(" Access="));
+    let (claimed_key, rest) = fields.and_then(|text| text.split_once(", SignedHeaders=")).ok_or("no such algorithm")?;
     let (names, _) = rest.split_once(", Signature=").ok_or("no signature")?;
-    if claimed_key == access_key {
-        Ok(names)
-    } else {
-        Err("ak does not exist".to_owned())
-    }
+    if claimed_key == access_key { Ok(names) } else { Err("ak does not exist".to_owned()) }
 }
 
 fn value_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -91,9 +65,7 @@ mod tests {
     fn check_after(signed_at: SystemTime, change: impl FnOnce(&mut Parts)) -> Result<(), String> {
         let credentials = Credentials::new("AK", "SK", Some("TOKEN")).unwrap();
         let date = date_text(signed_at);
-        let signature = Signer::new(&credentials, "h:1", "p")
-            .unwrap()
-            .authorization("POST", "/v2/x", "", &date, BODY);
+        let signature = Signer::new(&credentials, "h:1", "p").unwrap().authorization("POST", "/v2/x", "", &date, BODY);
         let request = hyper::Request::post("/v2/x")
             .header("host", "h:1")
             .header("x-project-id", "p")
@@ -125,12 +97,9 @@ mod tests {
         let set = |name: &'static str, value: &'static str| {
             check_after(now(), |parts| drop(parts.headers.insert(name, value.parse().unwrap())))
         };
-        for (name, value) in [
-            ("host", "other"),
-            ("x-project-id", "q"),
-            ("x-sdk-date", "20260115T093002Z"),
-            ("x-security-token", "T"),
-        ] {
+        for (name, value) in
+            [("host", "other"), ("x-project-id", "q"), ("x-sdk-date", "20260115T093002Z"), ("x-security-token", "T")]
+        {
             assert!(set(name, value).unwrap_err().contains("canonicalRequest"), "{name}");
         }
         assert!(check_after(now(), |parts| parts.uri = "/v2/y".parse().unwrap()).is_err());
@@ -142,19 +111,7 @@ mod tests {
         });
         assert!(twice.is_err());
         assert!(set("authorization", "Basic QQ==").is_err());
-        assert!(
-            set(
-                "authorization",
-                "SDK-HMAC-SHA256 Access=OTHER, SignedHeaders=x-sdk-date, Signature=00"
-            )
-            .is_err()
-        );
-        assert!(
-            set(
-                "authorization",
-                "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host, Signature=00"
-            )
-            .is_err()
-        );
+        assert!(set("authorization", "SDK-HMAC-SHA256 Access=OTHER, SignedHeaders=x-sdk-date, Signature=00").is_err());
+        assert!(set("authorization", "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host, Signature=00").is_err());
     }
 }

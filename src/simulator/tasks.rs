@@ -38,15 +38,9 @@ impl FromStr for SimulatedTask {
     type Err = InvalidTaskId;
 
     fn from_str(text: &str) -> Result<Self, InvalidTaskId> {
-        let (id, bucket) = text
-            .split_once(':')
-            .map_or((text, None), |(id, bucket)| (id, Some(bucket.to_owned())));
+        let (id, bucket) = text.split_once(':').map_or((text, None), |(id, bucket)| (id, Some(bucket.to_owned())));
         TaskId::new(id)?;
-        Ok(Self {
-            id: id.to_owned(),
-            bucket,
-            status: TaskStatus::default(),
-        })
+        Ok(Self { id: id.to_owned(), bucket, status: TaskStatus::default() })
     }
 }
 
@@ -83,17 +77,8 @@ impl Tasks {
 
     /// The answer of `ListSyncTasks`: one page, and how many there are.
     pub(super) fn list(&self, status: Option<TaskStatus>, offset: usize, limit: usize) -> Value {
-        let wanted: Vec<_> = self
-            .0
-            .values()
-            .filter(|task| status.is_none_or(|status| task.status == status))
-            .collect();
-        let page: Vec<_> = wanted
-            .iter()
-            .skip(offset)
-            .take(limit)
-            .map(|task| describe(task, 0))
-            .collect();
+        let wanted: Vec<_> = self.0.values().filter(|task| status.is_none_or(|status| task.status == status)).collect();
+        let page: Vec<_> = wanted.iter().skip(offset).take(limit).map(|task| describe(task, 0)).collect();
         json!({ "tasks": page, "count": wanted.len() })
     }
 }
@@ -134,10 +119,7 @@ mod tests {
     #[test]
     fn a_task_is_written_with_or_without_its_bucket() {
         let task: SimulatedTask = "31e9-b7:land:ing".parse().unwrap();
-        assert_eq!(
-            (task.id.as_str(), task.bucket.as_deref()),
-            ("31e9-b7", Some("land:ing"))
-        );
+        assert_eq!((task.id.as_str(), task.bucket.as_deref()), ("31e9-b7", Some("land:ing")));
         assert_eq!("31e9".parse::<SimulatedTask>().unwrap().bucket, None);
         assert!("a/b".parse::<SimulatedTask>().is_err());
     }
@@ -145,18 +127,9 @@ mod tests {
     #[test]
     fn a_change_without_a_bucket_keeps_it() {
         let mut tasks = Tasks::new(vec!["a:b".parse().unwrap()]);
-        tasks.change(
-            vec![SimulatedTask {
-                status: TaskStatus::Stopped,
-                ..("a".parse().unwrap())
-            }],
-            &[],
-        );
+        tasks.change(vec![SimulatedTask { status: TaskStatus::Stopped, ..("a".parse().unwrap()) }], &[]);
         let shown = tasks.show("a", 3).unwrap();
-        assert_eq!(
-            (&shown["src_bucket"], &shown["status"]),
-            (&json!("b"), &json!("STOPPED"))
-        );
+        assert_eq!((&shown["src_bucket"], &shown["status"]), (&json!("b"), &json!("STOPPED")));
         assert_eq!(shown["monthly_acceptance_request"], 3);
     }
 
@@ -164,10 +137,7 @@ mod tests {
     fn a_page_of_tasks_tells_how_many_there_are() {
         let tasks = Tasks::new(["a", "b", "c"].map(|id| id.parse().unwrap()).to_vec());
         let page = tasks.list(Some(TaskStatus::Synchronizing), 1, 1);
-        assert_eq!(
-            (page["count"].as_u64(), page["tasks"][0]["sync_task_id"].as_str()),
-            (Some(3), Some("b"))
-        );
+        assert_eq!((page["count"].as_u64(), page["tasks"][0]["sync_task_id"].as_str()), (Some(3), Some("b")));
         assert_eq!(tasks.list(Some(TaskStatus::Stopped), 0, 10), no_tasks());
     }
 }

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::pipeline::time::Time;
 
+/// Thirty years: longer than any wait, and no clock overflows.
+const FAR: Duration = Duration::from_hours(24 * 365 * 30);
+
 /// Counts from the worker's start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
@@ -30,19 +33,13 @@ impl Clock {
 
     /// Later than any wait.
     pub(super) fn far(self) -> tokio::time::Instant {
-        (self.start + Duration::from_hours(24 * 365 * 30)).into()
+        (self.start + FAR).into()
     }
 
     /// What the wall's clock showed at that time.
     pub(super) fn wall(self, time: Time) -> SystemTime {
         let ago = self.now().since(time);
         wall_now().checked_sub(ago).unwrap_or(UNIX_EPOCH)
-    }
-
-    /// Different for every start.
-    pub(super) fn seed(self) -> u64 {
-        let nanos = wall_now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        u64::try_from(nanos % u128::from(u64::MAX)).unwrap_or_default() ^ u64::from(std::process::id()).rotate_left(40)
     }
 }
 

@@ -118,7 +118,8 @@ mod tests {
     }
 
     fn letter(stage: RejectStage, headers: &[(&str, &str)]) -> DeadLetter {
-        let headers = headers.iter().map(|(name, value)| Header { name: (*name).into(), value: Some(value.as_bytes().into()) });
+        let headers =
+            headers.iter().map(|(name, value)| Header { name: (*name).into(), value: Some(value.as_bytes().into()) });
         let record = Record {
             topic: "t".into(),
             partition: 3,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use prometheus::IntCounter;
 use rustc_hash::FxHashMap;
 
-use crate::config::{Config, FolderMarkers as FolderPolicy, OffsetPolicy, ReadKeys, RecordFormat, Unusable as Policy, WrittenKeys};
+use crate::config::{
+    Config, FolderMarkers as FolderPolicy, OffsetPolicy, ReadKeys, RecordFormat, Secret, Unusable as Policy,
+    WrittenKeys,
+};
 use crate::formats::{DecodeOptions, FolderMarkers, Format, KeyText};
 use crate::io::consumer::{Assignment, ConsumerSettings, MissingOffset};
 use crate::io::dead_letter::ProducerSettings;
@@ -55,7 +58,7 @@ pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
 pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     let oms = &config.oms;
     let given = &oms.credentials;
-    let token = given.security_token.as_ref().map(|token| token.expose());
+    let token = given.security_token.as_ref().map(Secret::expose);
     let read = |path: &std::path::PathBuf| {
         let fail = |source| WorkerError::CaFile { path: path.display().to_string(), source };
         std::fs::read(path).map_err(fail)
@@ -94,9 +97,8 @@ fn missing(policy: OffsetPolicy) -> MissingOffset {
 
 /// Properties that say how to reach and trust a broker go for the producer too; those of a consumer do not.
 pub(super) fn producer(config: &Config) -> ProducerSettings {
-    const SHARED: [&str; 9] = [
-        "security.", "sasl.", "ssl.", "enable.ssl", "enable.sasl", "socket.", "broker.", "reconnect.", "client.",
-    ];
+    const SHARED: [&str; 9] =
+        ["security.", "sasl.", "ssl.", "enable.ssl", "enable.sasl", "socket.", "broker.", "reconnect.", "client."];
     let properties = config.kafka.properties.iter();
     let shared = properties.filter(|(name, _)| SHARED.iter().any(|prefix| name.starts_with(prefix)));
     ProducerSettings {

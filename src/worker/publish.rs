@@ -13,7 +13,7 @@ use crate::io::admin::AdminState;
 use crate::io::dead_letter::DELIVERY_TIMEOUT;
 use crate::io::fault::Fault;
 use crate::metrics::labels::{RecordOutcome, TaskState, hold_reason};
-use crate::metrics::{Metrics, PartitionMetrics, TaskGauges, TaskMetrics, TopicMetrics};
+use crate::metrics::{Metrics, PartitionGauges, TaskGauges, TaskMetrics, TopicMetrics};
 use crate::pipeline::CommitError;
 use crate::pipeline::answer::HoldReason;
 use crate::pipeline::intake::Incoming;
@@ -39,7 +39,6 @@ pub(super) struct Publisher {
     request_timeout: Duration,
     topics: FxHashMap<Arc<str>, TopicMetrics>,
     tasks: FxHashMap<TaskId, TaskMetrics>,
-    partitions: BTreeMap<PartitionName, PartitionMetrics>,
     ends: BTreeMap<PartitionName, i64>,
     in_group: bool,
     kafka_problems: BTreeMap<String, String>,
@@ -61,7 +60,6 @@ impl Publisher {
             request_timeout: config.oms.request_timeout,
             topics: FxHashMap::default(),
             tasks: FxHashMap::default(),
-            partitions: BTreeMap::new(),
             ends: BTreeMap::new(),
             in_group: false,
             kafka_problems: BTreeMap::new(),
@@ -110,7 +108,6 @@ impl Publisher {
 
     pub(super) fn unassigned(&mut self, names: &[PartitionName]) {
         for name in names {
-            self.partitions.remove(name);
             self.ends.remove(name);
             self.metrics.forget_partition(&name.topic, name.partition);
         }
@@ -146,14 +143,14 @@ impl Publisher {
     }
 
     /// Brings everything up to date.
-    pub(super) fn publish(&mut self, report: Report, now: Time, last_poll: Time) {
+    pub(super) fn publish(&mut self, report: &Report, now: Time, last_poll: Time) {
         self.state.beat();
-        self.show_counts(&report);
-        self.show_tasks(&report, now);
-        self.show_partitions(&report, now);
-        self.show_stall(&report, now, last_poll);
-        self.show_readiness(&report);
-        let status = self.status(&report, now).to_string();
+        self.show_counts(report);
+        self.show_tasks(report, now);
+        self.show_partitions(report, now);
+        self.show_stall(report, now, last_poll);
+        self.show_readiness(report);
+        let status = self.status(report, now).to_string();
         self.state.set_status(status.into());
     }
 
@@ -208,19 +205,14 @@ impl Publisher {
         }
     }
 
-    fn show_partitions(&mut self, report: &Report, now: Time) {
+    fn show_partitions(&self, report: &Report, now: Time) {
         for partition in &report.partitions {
             let name = &partition.name;
-            let metrics = &self.metrics;
-            let series = self.partitions.entry(name.clone());
-            let series = series.or_insert_with(|| metrics.partition(&name.topic, name.partition));
-            if let Some(point) = partition.commit_point {
-                series.commit_point.set(point);
-            }
-            if let (Some(point), Some(end)) = (partition.commit_point.or(partition.committed), self.ends.get(name)) {
-                series.lag.set((end - point).max(0));
-            }
-            series.oldest_unsettled.set(age(partition.oldest, now));
+            let point = partition.commit_point.or(partition.committed);
+            let lag = point.and_then(|point| Some((self.ends.get(name)? - point).max(0)));
+            let oldest_unsettled_seconds = age(partition.oldest, now);
+            let gauges = PartitionGauges { commit_point: point, lag, oldest_unsettled_seconds };
+            self.metrics.show_partition(&name.topic, name.partition, gauges);
         }
     }
 
@@ -259,9 +251,10 @@ impl Publisher {
             reasons.push(format!("hold: {}", hold_reason(reason)));
         }
         if reasons != self.unready {
-            match reasons.is_empty() {
-                true => info!("ready"),
-                false => info!(reasons = reasons.join("; "), "not ready"),
+            if reasons.is_empty() {
+                info!("ready");
+            } else {
+                info!(reasons = reasons.join("; "), "not ready");
             }
             self.unready.clone_from(&reasons);
         }
@@ -338,7 +331,10 @@ fn waits_because(task: &TaskReport, report: &Report, now: Time) -> Option<String
         return Some(format!("its requests fail; the next one goes out in {seconds:.1} s"));
     }
     let full = task.in_flight >= task.concurrency_limit;
-    Some(if full { "as many requests are out as may be" } else { "it waits for company, a retry or its turn" }.to_owned())
+    Some(
+        if full { "as many requests are out as may be" } else { "it waits for company, a retry or its turn" }
+            .to_owned(),
+    )
 }
 
 fn age(since: Option<Time>, now: Time) -> f64 {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use oms_sync_worker::io::admin::{Admin, AdminState, MAX_CONNECTIONS};
 use oms_sync_worker::metrics::labels::{ChangeAction, RecordOutcome, TaskState};
-use oms_sync_worker::metrics::{Metrics, TaskGauges};
+use oms_sync_worker::metrics::{Metrics, PartitionGauges, TaskGauges};
 use oms_sync_worker::pipeline::answer::{HoldReason, Pressure, Status, Verdict};
 use oms_sync_worker::pipeline::key::TaskId;
 
@@ -64,15 +64,11 @@ fn probes_say_why_they_fail() {
     let server = server(PATIENCE * 10);
     check(&server, "/livez", 200, "ok\n");
     check(&server, "/readyz", 503, "starting\n");
-    server
-        .state
-        .set_unready(vec!["not in the group".to_owned(), "draining".to_owned()]);
+    server.state.set_unready(vec!["not in the group".to_owned(), "draining".to_owned()]);
     check(&server, "/readyz", 503, "not in the group\ndraining\n");
     server.state.set_unready(Vec::new());
     check(&server, "/readyz", 200, "ok\n");
-    server
-        .state
-        .set_stall(Some("a commit has not ended for 300 s".to_owned()));
+    server.state.set_stall(Some("a commit has not ended for 300 s".to_owned()));
     check(&server, "/livez", 503, "a commit has not ended for 300 s\n");
     server.state.set_stall(None);
     server.state.set_status(r#"{"tasks":[]}"#.into());
@@ -83,27 +79,16 @@ fn probes_say_why_they_fail() {
 #[test]
 fn a_loop_that_does_not_turn_is_not_alive() {
     let server = server(Duration::ZERO);
-    check(
-        &server,
-        "/livez",
-        503,
-        "the loop has not turned for 0 s, the bound is 0 s\n",
-    );
+    check(&server, "/livez", 503, "the loop has not turned for 0 s, the bound is 0 s\n");
 }
 
 #[test]
 fn only_get_and_head_are_answered() {
     let server = server(PATIENCE);
     let head = ask(&server, "HEAD", "/status");
-    assert!(
-        head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"),
-        "{head}"
-    );
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     let post = ask(&server, "POST", "/livez");
-    assert!(
-        post.starts_with("HTTP/1.1 405 ") && post.to_ascii_lowercase().contains("allow: get, head"),
-        "{post}"
-    );
+    assert!(post.starts_with("HTTP/1.1 405 ") && post.to_ascii_lowercase().contains("allow: get, head"), "{post}");
 }
 
 #[test]
@@ -117,47 +102,30 @@ fn slow_clients_do_not_keep_a_probe_out() {
     check(&server, "/livez", 200, "ok\n");
     let mut rest = Vec::new();
     let oldest = slow[0].read_to_end(&mut rest);
-    assert!(
-        oldest.is_err() || rest.is_empty(),
-        "the oldest is closed without an answer"
-    );
+    assert!(oldest.is_err() || rest.is_empty(), "the oldest is closed without an answer");
 }
 
 #[test]
 fn a_taken_port_is_a_clear_error() {
     let server = server(PATIENCE);
     let state = Arc::new(AdminState::new(PATIENCE));
-    let refused = Admin::start(server.admin.addr(), state, Arc::clone(&server.metrics))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        refused.starts_with(&format!("admin.listen: cannot listen on {}", server.admin.addr())),
-        "{refused}"
-    );
+    let refused = Admin::start(server.admin.addr(), state, Arc::clone(&server.metrics)).unwrap_err().to_string();
+    assert!(refused.starts_with(&format!("admin.listen: cannot listen on {}", server.admin.addr())), "{refused}");
 }
 
 #[test]
 fn health_asks_the_server() {
     let server = server(PATIENCE * 10);
     let health = |url: String| {
-        let output = Command::new(env!("CARGO_BIN_EXE_oms-sync-worker"))
-            .args(["health", "--url", &url])
-            .output()
-            .unwrap();
-        (
-            output.status.code(),
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_oms-sync-worker")).args(["health", "--url", &url]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let livez = format!("http://{}/livez", server.admin.addr());
     assert_eq!(health(livez.clone()), (Some(0), "ok\n".to_owned(), String::new()));
     server.state.set_stall(Some("stuck".to_owned()));
     let (code, _, told) = health(livez.clone());
-    assert!(
-        code == Some(1) && told.contains("503") && told.contains("stuck"),
-        "{code:?} {told}"
-    );
+    assert!(code == Some(1) && told.contains("503") && told.contains("stuck"), "{code:?} {told}");
     drop(server);
     let (code, _, told) = health(livez);
     assert!(code == Some(1) && told.contains("cannot connect"), "{code:?} {told}");
@@ -172,10 +140,12 @@ fn touch(metrics: &Metrics) {
     let routed = metrics.task(&task("routed"));
     routed.keys_accepted.inc_by(10);
     routed.submissions(Verdict::Accepted, Status::Http(200)).inc();
-    routed
-        .submissions(Verdict::Busy(Pressure::Throttled), Status::Timeout)
-        .inc();
-    metrics.partition("t", 3).lag.set(7);
+    routed.submissions(Verdict::Busy(Pressure::Throttled), Status::Timeout).inc();
+    metrics.show_partition(
+        "t",
+        3,
+        PartitionGauges { commit_point: Some(1), lag: Some(7), ..PartitionGauges::default() },
+    );
     metrics.dead_letters("t", "too_long").inc();
     metrics.kafka_errors("Transport").inc();
     metrics.show_task_state(&task("routed"), TaskState::Stopped);
@@ -199,13 +169,8 @@ fn exported(text: &str) -> BTreeSet<String> {
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE oms_sync_"));
     let described = families.map(|family| {
         let (name, _) = family.split_once(' ').unwrap();
-        let samples = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("oms_sync_")?.strip_prefix(name));
-        let labels: BTreeSet<&str> = samples
-            .filter(|rest| !rest.starts_with("_total"))
-            .flat_map(label_names)
-            .collect();
+        let samples = text.lines().filter_map(|line| line.strip_prefix("oms_sync_")?.strip_prefix(name));
+        let labels: BTreeSet<&str> = samples.filter(|rest| !rest.starts_with("_total")).flat_map(label_names).collect();
         let labels: Vec<&str> = labels.into_iter().filter(|label| *label != "le").collect();
         format!("{family} {}", labels.join(",")).trim_end().to_owned()
     });
@@ -213,14 +178,8 @@ fn exported(text: &str) -> BTreeSet<String> {
 }
 
 fn label_names(sample: &str) -> Vec<&str> {
-    let inside = sample
-        .split_once('{')
-        .and_then(|(_, rest)| rest.split_once('}'))
-        .map_or("", |(inside, _)| inside);
-    inside
-        .split(',')
-        .filter_map(|pair| Some(pair.split_once('=')?.0))
-        .collect()
+    let inside = sample.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(inside, _)| inside);
+    inside.split(',').filter_map(|pair| Some(pair.split_once('=')?.0)).collect()
 }
 
 #[test]
@@ -246,12 +205,7 @@ fn task_labels_are_bounded_and_gauges_of_others_are_added_up() {
     }
     assert!(!text.contains("stranger"), "{text}");
     metrics.show_tasks([]);
-    assert!(
-        metrics
-            .text()
-            .unwrap()
-            .contains("oms_sync_pending_keys{task=\"routed\"} 0")
-    );
+    assert!(metrics.text().unwrap().contains("oms_sync_pending_keys{task=\"routed\"} 0"));
 }
 
 #[test]
@@ -262,26 +216,17 @@ fn holds_come_and_go_and_revoked_partitions_leave_no_series() {
     let routed = task("routed");
     metrics.show_holds(&[(HoldReason::Endpoint, None), (HoldReason::Permission, Some(&routed))]);
     let text = metrics.text().unwrap();
-    assert!(
-        text.contains(&hold("endpoint", "", 1)) && text.contains(&hold("permission", "routed", 1)),
-        "{text}"
-    );
+    assert!(text.contains(&hold("endpoint", "", 1)) && text.contains(&hold("permission", "routed", 1)), "{text}");
     assert!(text.contains(&hold("credentials", "", 0)), "{text}");
     metrics.show_holds(&[]);
     let text = metrics.text().unwrap();
-    assert!(
-        text.contains(&hold("endpoint", "", 0)) && text.contains(&hold("permission", "routed", 0)),
-        "{text}"
-    );
+    assert!(text.contains(&hold("endpoint", "", 0)) && text.contains(&hold("permission", "routed", 0)), "{text}");
 
-    metrics.partition("t", 1).commit_point.set(5);
-    metrics.partition("t", 2).commit_point.set(6);
+    metrics.show_partition("t", 1, PartitionGauges { commit_point: Some(5), ..PartitionGauges::default() });
+    metrics.show_partition("t", 2, PartitionGauges { commit_point: Some(6), ..PartitionGauges::default() });
     metrics.forget_partition("t", 1);
     let text = metrics.text().unwrap();
-    assert!(
-        text.contains("commit_point{partition=\"2\"") && !text.contains("partition=\"1\""),
-        "{text}"
-    );
+    assert!(text.contains("commit_point{partition=\"2\"") && !text.contains("partition=\"1\""), "{text}");
 }
 
 #[test]
@@ -290,21 +235,11 @@ fn the_exposition_is_well_formed_and_holds_the_process() {
     touch(&server.metrics);
     let answer = ask(&server, "GET", "/metrics");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(
-        head.to_ascii_lowercase()
-            .contains("content-type: text/plain; version=0.0.4"),
-        "{head}"
-    );
-    assert!(
-        body.contains("process_resident_memory_bytes") && body.contains("oms_sync_build_info{"),
-        "{body}"
-    );
+    assert!(head.to_ascii_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
+    assert!(body.contains("process_resident_memory_bytes") && body.contains("oms_sync_build_info{"), "{body}");
     for line in body.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        assert!(
-            value.parse::<f64>().is_ok() && name.starts_with(|c: char| c.is_ascii_lowercase()),
-            "{line}"
-        );
+        assert!(value.parse::<f64>().is_ok() && name.starts_with(|c: char| c.is_ascii_lowercase()), "{line}");
     }
     let helped = body.lines().filter(|line| line.starts_with("# HELP ")).count();
     assert_eq!(helped, body.lines().filter(|line| line.starts_with("# TYPE ")).count());

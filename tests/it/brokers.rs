@@ -80,43 +80,25 @@ fn launch_at(port: u16) -> Result<RealBroker, String> {
         .with_wait_for(WaitFor::message_on_stdout("Kafka Server started"))
         .with_mapped_port(port, port.tcp())
         .with_startup_timeout(Duration::from_mins(2));
-    let image = environment(port)
-        .into_iter()
-        .fold(image, |image, (name, value)| image.with_env_var(name, value));
+    let image = environment(port).into_iter().fold(image, |image, (name, value)| image.with_env_var(name, value));
     let container = image.start().map_err(|error| error.to_string())?;
     let reaper = Reaper::of(container.id());
-    Ok(RealBroker {
-        servers: format!("127.0.0.1:{port}"),
-        container,
-        _reaper: reaper,
-    })
+    Ok(RealBroker { servers: format!("127.0.0.1:{port}"), container, _reaper: reaper })
 }
 
 /// One variable switches the image's default configuration off, so this is the whole of it.
 fn environment(port: u16) -> Vec<(&'static str, String)> {
     let mut all = vec![
-        (
-            "KAFKA_LISTENERS",
-            format!(
-                "PLAINTEXT://:{port},CONTROLLER://:{}",
-                if port == 9093 { 9094 } else { 9093 }
-            ),
-        ),
+        ("KAFKA_LISTENERS", format!("PLAINTEXT://:{port},CONTROLLER://:{}", if port == 9093 { 9094 } else { 9093 })),
         ("KAFKA_ADVERTISED_LISTENERS", format!("PLAINTEXT://127.0.0.1:{port}")),
-        (
-            "KAFKA_CONTROLLER_QUORUM_VOTERS",
-            format!("1@localhost:{}", if port == 9093 { 9094 } else { 9093 }),
-        ),
+        ("KAFKA_CONTROLLER_QUORUM_VOTERS", format!("1@localhost:{}", if port == 9093 { 9094 } else { 9093 })),
     ];
     let fixed = [
         ("KAFKA_NODE_ID", "1"),
         ("KAFKA_PROCESS_ROLES", "broker,controller"),
         ("KAFKA_CONTROLLER_LISTENER_NAMES", "CONTROLLER"),
         ("KAFKA_INTER_BROKER_LISTENER_NAME", "PLAINTEXT"),
-        (
-            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP",
-            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        ),
+        ("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"),
         ("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0"),
         ("KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS", "1"),
         ("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "1"),
@@ -135,10 +117,7 @@ fn environment(port: u16) -> Vec<(&'static str, String)> {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .unwrap()
-        .port()
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }
 
 /// A shell that waits for its standard input to end, which it does with this process however that ends, and then removes
@@ -227,8 +206,7 @@ pub(crate) fn create_topic(servers: &str, topic: &str, partitions: i32, config: 
 /// Deletes a partition's records below an offset, as retention would.
 pub(crate) fn delete_records(servers: &str, topic: &str, partition: i32, before: i64) {
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Offset(before))
-        .unwrap();
+    list.add_partition_offset(topic, partition, Offset::Offset(before)).unwrap();
     let admin = admin(servers);
     let options = AdminOptions::new().operation_timeout(Some(BOUND));
     let deleted = wait_for(admin.delete_records(&list, &options)).unwrap();
@@ -242,13 +220,8 @@ fn admin(servers: &str) -> AdminClient<DefaultClientContext> {
 /// Completes a future that needs nothing but polling; bounded.
 pub(crate) fn wait_for<T: Send>(future: impl Future<Output = T> + Send) -> T {
     apart(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime
-            .block_on(async { tokio::time::timeout(2 * BOUND, future).await })
-            .unwrap()
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { tokio::time::timeout(2 * BOUND, future).await }).unwrap()
     })
 }
 
@@ -262,9 +235,7 @@ pub(crate) fn produce(servers: &str, topic: &str, partition: i32, values: impl I
 
 fn send_all(producer: &BaseProducer, topic: &str, partition: i32, values: impl IntoIterator<Item = String>) {
     for value in values {
-        producer
-            .send(BaseRecord::<(), _>::to(topic).partition(partition).payload(&value))
-            .unwrap();
+        producer.send(BaseRecord::<(), _>::to(topic).partition(partition).payload(&value)).unwrap();
         producer.poll(Duration::ZERO);
     }
 }
@@ -278,28 +249,14 @@ pub(crate) fn transact(servers: &str, topic: &str, partition: i32, values: &[&st
         .unwrap();
     producer.init_transactions(BOUND).unwrap();
     producer.begin_transaction().unwrap();
-    send_all(
-        &producer,
-        topic,
-        partition,
-        values.iter().map(|&value| value.to_owned()),
-    );
+    send_all(&producer, topic, partition, values.iter().map(|&value| value.to_owned()));
     producer.flush(BOUND).unwrap();
-    if commit {
-        producer.commit_transaction(BOUND)
-    } else {
-        producer.abort_transaction(BOUND)
-    }
-    .unwrap();
+    if commit { producer.commit_transaction(BOUND) } else { producer.abort_transaction(BOUND) }.unwrap();
 }
 
 /// A client that is no member of any group.
 fn observer(servers: &str, group: &str) -> BaseConsumer {
-    ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("group.id", group)
-        .create()
-        .unwrap()
+    ClientConfig::new().set("bootstrap.servers", servers).set("group.id", group).create().unwrap()
 }
 
 /// The group's commit points of the first partitions of a topic, by an independent consumer.
@@ -308,19 +265,12 @@ pub(crate) fn committed(servers: &str, group: &str, topic: &str, partitions: i32
     list.add_partition_range(topic, 0, partitions - 1);
     let list = observer(servers, group).committed_offsets(list, BOUND).unwrap();
     let offset = |offset| {
-        if let Offset::Offset(offset) = offset {
-            Some(offset)
-        } else {
-            None
-        }
+        if let Offset::Offset(offset) = offset { Some(offset) } else { None }
     };
     list.elements().iter().map(|one| offset(one.offset())).collect()
 }
 
 /// The broker's end of a partition, control records included.
 pub(crate) fn end_offset(servers: &str, topic: &str, partition: i32) -> i64 {
-    observer(servers, &unique("observer"))
-        .fetch_watermarks(topic, partition, BOUND)
-        .unwrap()
-        .1
+    observer(servers, &unique("observer")).fetch_watermarks(topic, partition, BOUND).unwrap().1
 }

@@ -1,10 +1,6 @@
 //! Configuration as a whole: layers, problems, secrets, schema, and the README's table. Reads no real environment.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "what a test's own steps need must be there"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what a test's own steps need must be there")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,12 +24,7 @@ fn from_environment(variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
 fn minimal_with(more: &[(&str, &str)]) -> Result<Loaded, Problems> {
     let given = |name: &str| more.iter().any(|(other, _)| *other == name);
     let minimal = MINIMAL.into_iter().filter(|(name, _)| !given(name));
-    load(
-        None,
-        minimal
-            .chain(more.iter().copied())
-            .map(|(name, text)| (name.to_owned(), text.to_owned())),
-    )
+    load(None, minimal.chain(more.iter().copied()).map(|(name, text)| (name.to_owned(), text.to_owned())))
 }
 
 fn from_file(yaml: &str, variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
@@ -44,19 +35,13 @@ fn from_file(yaml: &str, variables: &[(&str, &str)]) -> Result<Loaded, Problems>
 }
 
 fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
-    variables
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-        .collect()
+    variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
 
 /// `path: what` of each problem.
 fn told(result: Result<Loaded, Problems>) -> Vec<String> {
     let problems = result.expect_err("must be refused").0;
-    problems
-        .iter()
-        .map(|problem| format!("{}: {}; {}", problem.path, problem.what, problem.instead))
-        .collect()
+    problems.iter().map(|problem| format!("{}: {}; {}", problem.path, problem.what, problem.instead)).collect()
 }
 
 #[track_caller]
@@ -69,22 +54,14 @@ fn check_told(result: Result<Loaded, Problems>, expected: &[&str]) {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/config")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(name)
 }
 
 #[test]
 fn the_environment_alone_is_enough() {
     let loaded = minimal_with(&[
-        (
-            "OMS_SYNC__ROUTES",
-            r#"[{"task":"31e9","bucket":"landing"},{"task":"77","bucket":"landing","prefix":"in/"}]"#,
-        ),
-        (
-            "OMS_SYNC__KAFKA__PROPERTIES",
-            r#"{"security.protocol":"SASL_SSL","sasl.password":"pass-in-clear"}"#,
-        ),
+        ("OMS_SYNC__ROUTES", r#"[{"task":"31e9","bucket":"landing"},{"task":"77","bucket":"landing","prefix":"in/"}]"#),
+        ("OMS_SYNC__KAFKA__PROPERTIES", r#"{"security.protocol":"SASL_SSL","sasl.password":"pass-in-clear"}"#),
         ("OMS_SYNC__OMS__MAX_REQUESTS_PER_SECOND", "12.5"),
         ("OMS_SYNC__EVENTS__MAX_KEYS", "7"),
         ("OMS_SYNC__ADMIN__UNREADY_ON_HOLD", "true"),
@@ -97,16 +74,10 @@ fn the_environment_alone_is_enough() {
     assert_eq!(config.oms.project_id, "1234");
     assert_eq!(config.oms.endpoint, "https://oms.cn-north-4.myhuaweicloud.com");
     assert_eq!(config.oms.max_requests_per_second, Some(12.5));
-    assert_eq!(
-        (config.events.max_keys, config.admin.unready_on_hold, config.oms.ca_file),
-        (7, true, None)
-    );
+    assert_eq!((config.events.max_keys, config.admin.unready_on_hold, config.oms.ca_file), (7, true, None));
     assert_eq!(config.limits.max_unsettled_bytes, 1 << 20);
     assert_eq!(config.kafka.properties.as_map()["sasl.password"], "pass-in-clear");
-    assert_eq!(
-        (config.routes.len(), config.routes[1].prefix.as_deref()),
-        (2, Some("in/"))
-    );
+    assert_eq!((config.routes.len(), config.routes[1].prefix.as_deref()), (2, Some("in/")));
 }
 
 #[test]
@@ -134,10 +105,7 @@ routes:
 events: {max_keys: 11}
 limits: {max_unsettled_bytes: 64}
 ";
-    let result = from_file(
-        yaml,
-        &[("OMS_SYNC__LOG__FORMAT", "xml"), ("OMS_SYNC__RETRY__INITIAL", "soon")],
-    );
+    let result = from_file(yaml, &[("OMS_SYNC__LOG__FORMAT", "xml"), ("OMS_SYNC__RETRY__INITIAL", "soon")]);
     let expected = [
         "events.max_keys: 11 is out of range; write 1 to 10",
         "kafka.brokers: invalid type: sequence, expected a string; write one text",
@@ -199,17 +167,11 @@ oms: {region: cn-east-3, endpoint: 'https://file.example/base/', project_id: fro
     )
     .unwrap();
     let config = &loaded.config;
-    assert_eq!(
-        (config.kafka.brokers.as_str(), config.kafka.topics.as_slice()),
-        ("file:9092", &["env".to_owned()][..])
-    );
+    assert_eq!((config.kafka.brokers.as_str(), config.kafka.topics.as_slice()), ("file:9092", &["env".to_owned()][..]));
     assert_eq!(config.kafka.properties.as_map()["sasl.username"], "env");
     assert_eq!(config.kafka.properties.as_map()["security.protocol"], "SASL_SSL");
     assert_eq!(config.oms.project_id, "from-file");
-    assert_eq!(
-        config.oms.endpoint, "https://file.example/base",
-        "an endpoint wins over a region"
-    );
+    assert_eq!(config.oms.endpoint, "https://file.example/base", "an endpoint wins over a region");
     let credentials = &config.oms.credentials;
     let token = credentials.security_token.as_ref().map(Secret::expose);
     assert_eq!(
@@ -229,17 +191,10 @@ oms: {region: cn-east-3, endpoint: 'https://file.example/base/', project_id: fro
 
 #[test]
 fn a_problem_names_the_variable_or_the_file_it_came_from() {
-    let text = minimal_with(&[("OMS_SYNC__EVENTS__LINGER", "200")])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        text.starts_with("1 configuration problem:\n  events.linger: "),
-        "{text}"
-    );
+    let text = minimal_with(&[("OMS_SYNC__EVENTS__LINGER", "200")]).unwrap_err().to_string();
+    assert!(text.starts_with("1 configuration problem:\n  events.linger: "), "{text}");
     assert!(text.ends_with("(from OMS_SYNC__EVENTS__LINGER)"), "{text}");
-    let text = minimal_with(&[("OMS_SYNC__KAFKA__BROKER", "x")])
-        .unwrap_err()
-        .to_string();
+    let text = minimal_with(&[("OMS_SYNC__KAFKA__BROKER", "x")]).unwrap_err().to_string();
     assert!(
         text.contains("kafka.broker: unknown key; did you mean kafka.brokers? (from OMS_SYNC__KAFKA__BROKER)"),
         "{text}"
@@ -248,22 +203,13 @@ fn a_problem_names_the_variable_or_the_file_it_came_from() {
 
 #[test]
 fn a_file_that_cannot_be_used_is_a_problem_with_its_name() {
-    check_told(
-        load(Some(Path::new("/nowhere/w.yaml")), owned(&MINIMAL)),
-        &["/nowhere/w.yaml: cannot be read"],
-    );
+    check_told(load(Some(Path::new("/nowhere/w.yaml")), owned(&MINIMAL)), &["/nowhere/w.yaml: cannot be read"]);
     for yaml in ["kafka: [", "- a list", "a: 1\na: 2", "a: 1\n---\nb: 1"] {
         let text = from_file(yaml, &MINIMAL).unwrap_err().to_string();
-        assert!(
-            text.contains("worker.yaml: is not YAML with keys and values"),
-            "{yaml}: {text}"
-        );
+        assert!(text.contains("worker.yaml: is not YAML with keys and values"), "{yaml}: {text}");
     }
     assert!(from_file("\u{feff}# nothing\n", &MINIMAL).is_ok());
-    assert!(
-        from_file("kafka:\n  properties:\noms: {ca_file: null}\n", &MINIMAL).is_ok(),
-        "null is the default"
-    );
+    assert!(from_file("kafka:\n  properties:\noms: {ca_file: null}\n", &MINIMAL).is_ok(), "null is the default");
     let named = minimal_with(&[("OMS_SYNC_CONFIG", "/nowhere/named.yaml")]);
     check_told(named, &["/nowhere/named.yaml: cannot be read"]);
     assert!(minimal_with(&[("OMS_SYNC_CONFIG", "")]).is_ok());
@@ -274,10 +220,7 @@ fn topics_are_checked_against_each_other_and_the_dead_letter_topics() {
     let topics = |list| minimal_with(&[("OMS_SYNC__KAFKA__TOPICS", list)]);
     check_told(topics("^a.*"), &["kafka.topics[0]: a pattern of topics"]);
     check_told(topics("a,b,a"), &["kafka.topics[2]: the same as kafka.topics[0]"]);
-    check_told(
-        topics("a,a.dlq"),
-        &["kafka.topics[1]: a.dlq is also the dead-letter topic of a"],
-    );
+    check_told(topics("a,a.dlq"), &["kafka.topics[1]: a.dlq is also the dead-letter topic of a"]);
     check_told(topics("a b"), &["kafka.topics[0]: \"a b\" is not the name of a topic"]);
     check_told(topics(""), &["kafka.topics: missing"]);
     let own = minimal_with(&[("OMS_SYNC__DEAD_LETTER__TOPIC", "b")]);
@@ -288,10 +231,7 @@ fn topics_are_checked_against_each_other_and_the_dead_letter_topics() {
 
 #[test]
 fn what_is_not_available_yet_is_refused_and_not_ignored() {
-    check_told(
-        minimal_with(&[("OMS_SYNC__ROUTES", "discover")]),
-        &["routes: not available yet: discover"],
-    );
+    check_told(minimal_with(&[("OMS_SYNC__ROUTES", "discover")]), &["routes: not available yet: discover"]);
     for source in ["file", "profile", "ecs", "cce", "token"] {
         let result = minimal_with(&[("OMS_SYNC__OMS__CREDENTIALS__SOURCE", source)]);
         check_told(result, &["oms.credentials.source: not available yet"]);
@@ -322,10 +262,7 @@ fn endpoints_are_plain_urls() {
 fn secrets_appear_nowhere() {
     let loaded = minimal_with(&[
         ("OMS_SYNC__OMS__CREDENTIALS__SECURITY_TOKEN", "token-in-clear"),
-        (
-            "OMS_SYNC__KAFKA__PROPERTIES",
-            r#"{"security.protocol":"SASL_SSL","sasl.password":"pass-in-clear"}"#,
-        ),
+        ("OMS_SYNC__KAFKA__PROPERTIES", r#"{"security.protocol":"SASL_SSL","sasl.password":"pass-in-clear"}"#),
     ])
     .unwrap();
     let shown = format!("{loaded:?}\n{}\n{}", loaded.effective, loaded.effective.log_line());
@@ -335,34 +272,20 @@ fn secrets_appear_nowhere() {
 
     let refused = minimal_with(&[
         ("OMS_SYNC__OMS__CREDENTIALS__SECRET_KEY", "in-clear with blank"),
-        (
-            "OMS_SYNC__OMS__CREDENTIALS__USER",
-            r#"{"password": {"in-clear": true}}"#,
-        ),
+        ("OMS_SYNC__OMS__CREDENTIALS__USER", r#"{"password": {"in-clear": true}}"#),
         ("OMS_SYNC__ROUTES", r#"[{"in-clear"}]"#),
-        (
-            "OMS_SYNC__KAFKA__PROPERTIES",
-            r#"{"sasl.password": ["in-clear"], "ssl.key.pem": "in-clear"}"#,
-        ),
+        ("OMS_SYNC__KAFKA__PROPERTIES", r#"{"sasl.password": ["in-clear"], "ssl.key.pem": "in-clear"}"#),
     ]);
     let refused = refused.unwrap_err();
     assert!(refused.0.len() >= 4, "{refused}");
-    assert!(
-        !format!("{refused} {refused:?}")
-            .replace("password.in-clear", "")
-            .contains("in-clear"),
-        "{refused}"
-    );
+    assert!(!format!("{refused} {refused:?}").replace("password.in-clear", "").contains("in-clear"), "{refused}");
 }
 
 #[test]
 fn the_documented_file_is_accepted_but_for_what_is_not_available_yet() {
     check_told(
         load(Some(&fixture("full.yaml")), []),
-        &[
-            "oms.credentials.directory: not available yet",
-            "oms.credentials.user: not available yet",
-        ],
+        &["oms.credentials.directory: not available yet", "oms.credentials.user: not available yet"],
     );
 }
 
@@ -401,10 +324,7 @@ fn every_documented_default_is_the_default() {
         "admin.listen = \"0.0.0.0:9464\"",
         "log.level = \"info\"",
     ] {
-        assert!(
-            shown.lines().any(|shown| shown == format!("{line}  # default")),
-            "{line} is not in\n{shown}"
-        );
+        assert!(shown.lines().any(|shown| shown == format!("{line}  # default")), "{line} is not in\n{shown}");
     }
 }
 
@@ -412,27 +332,16 @@ fn every_documented_default_is_the_default() {
 fn the_command_prints_what_is_in_effect_or_ends_with_1() {
     let run = |variables: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oms-sync-worker"));
-        let output = command
-            .arg("config")
-            .env_clear()
-            .envs(variables.iter().copied())
-            .output()
-            .unwrap();
+        let output = command.arg("config").env_clear().envs(variables.iter().copied()).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
     let (code, shown, told) = run(&MINIMAL);
     assert_eq!((code, told.as_str()), (Some(0), ""));
-    assert!(
-        shown.contains("kafka.topics = [\"a\",\"b\"]  # OMS_SYNC__KAFKA__TOPICS\n"),
-        "{shown}"
-    );
+    assert!(shown.contains("kafka.topics = [\"a\",\"b\"]  # OMS_SYNC__KAFKA__TOPICS\n"), "{shown}");
     let (code, shown, told) = run(&MINIMAL[1..3]);
     assert_eq!((code, shown.as_str()), (Some(1), ""));
-    assert!(
-        told.starts_with("4 configuration problems:\n  kafka.brokers: missing"),
-        "{told}"
-    );
+    assert!(told.starts_with("4 configuration problems:\n  kafka.brokers: missing"), "{told}");
 }
 
 #[test]
@@ -447,14 +356,8 @@ fn a_level_that_is_no_level_is_refused() {
 fn the_schema_knows_every_documented_key_and_refuses_others() {
     let schema = schema();
     assert_eq!(schema["additionalProperties"], false);
-    assert_eq!(
-        schema["properties"]["events"]["properties"]["linger"]["default"],
-        "200ms"
-    );
-    assert_eq!(
-        schema["properties"]["oms"]["properties"]["credentials"]["additionalProperties"],
-        false
-    );
+    assert_eq!(schema["properties"]["events"]["properties"]["linger"]["default"], "200ms");
+    assert_eq!(schema["properties"]["oms"]["properties"]["credentials"]["additionalProperties"], false);
 }
 
 #[test]
@@ -463,9 +366,7 @@ fn the_readme_shows_every_key() {
     const END: &str = "<!-- config:end -->";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme
-        .split_once(BEGIN)
-        .expect("README.md has no <!-- config:begin -->");
+    let (before, rest) = readme.split_once(BEGIN).expect("README.md has no <!-- config:begin -->");
     let (shown, after) = rest.split_once(END).expect("README.md has no <!-- config:end -->");
     let table = markdown_table();
     #[expect(clippy::disallowed_methods, reason = "asks whether to rewrite the README")]
@@ -473,9 +374,6 @@ fn the_readme_shows_every_key() {
     if rewrite {
         std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
     } else {
-        assert!(
-            shown == table,
-            "run the test with UPDATE_README=1, or put this into README.md:\n{table}"
-        );
+        assert!(shown == table, "run the test with UPDATE_README=1, or put this into README.md:\n{table}");
     }
 }

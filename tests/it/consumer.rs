@@ -1,12 +1,10 @@
-//! The consumer thread: back-pressure, commits, ends of partitions, start positions, errors.
+//! The consumer thread: records, back-pressure, commits, errors.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oms_sync_worker::io::consumer::{
-    Command, ConsumerEvent, ConsumerSettings, MAX_BATCH_RECORDS, MAX_OPEN_BATCHES, MissingOffset,
-};
+use oms_sync_worker::io::consumer::{Command, ConsumerEvent, ConsumerSettings, MAX_BATCH_RECORDS, MAX_OPEN_BATCHES};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
@@ -22,11 +20,11 @@ use crate::member::{Member, places};
 /// What `quiet` means for a member that nothing is expected of: longer than it holds back before it pauses.
 const QUIET: Duration = Duration::from_millis(1500);
 
-fn count(from: usize, to: usize) -> impl Iterator<Item = String> {
+pub(crate) fn count(from: usize, to: usize) -> impl Iterator<Item = String> {
     (from..to).map(|n| n.to_string())
 }
 
-fn mock(partitions: i32) -> (MockBroker, ConsumerSettings) {
+pub(crate) fn mock(partitions: i32) -> (MockBroker, ConsumerSettings) {
     let broker = MockBroker::start();
     broker.create_topic("t", partitions);
     let settings = ConsumerSettings::new(&broker.servers(), &["t"], "g");
@@ -38,69 +36,28 @@ fn mock(partitions: i32) -> (MockBroker, ConsumerSettings) {
 #[test]
 fn a_record_is_copied_byte_for_byte() {
     let (broker, settings) = mock(1);
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", broker.servers())
-        .create()
-        .unwrap();
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", broker.servers()).create().unwrap();
     let headers = OwnedHeaders::new()
-        .insert(Header {
-            key: "a",
-            value: Some(&[0xff, 0][..]),
-        })
-        .insert(Header {
-            key: "a",
-            value: None::<&[u8]>,
-        })
-        .insert(Header {
-            key: "b",
-            value: Some(&[][..]),
-        });
-    let full = BaseRecord::to("t")
-        .key(&[0xfe][..])
-        .payload(&[0, 1][..])
-        .headers(headers)
-        .timestamp(1_700_000_000_123);
+        .insert(Header { key: "a", value: Some(&[0xff, 0][..]) })
+        .insert(Header { key: "a", value: None::<&[u8]> })
+        .insert(Header { key: "b", value: Some(&[][..]) });
+    let full = BaseRecord::to("t").key(&[0xfe][..]).payload(&[0, 1][..]).headers(headers).timestamp(1_700_000_000_123);
     producer.send(full).map_err(|(error, _)| error).unwrap();
-    producer
-        .send(BaseRecord::<[u8], [u8]>::to("t"))
-        .map_err(|(error, _)| error)
-        .unwrap();
-    producer
-        .send(BaseRecord::to("t").key(&[][..]).payload(&[][..]))
-        .map_err(|(error, _)| error)
-        .unwrap();
+    producer.send(BaseRecord::<[u8], [u8]>::to("t")).map_err(|(error, _)| error).unwrap();
+    producer.send(BaseRecord::to("t").key(&[][..]).payload(&[][..])).map_err(|(error, _)| error).unwrap();
     producer.flush(BOUND).unwrap();
 
     let mut member = Member::join(&settings);
     member.until_records(3);
     let full = &member.records[0].1;
-    assert_eq!(
-        (&*full.topic, full.partition, full.offset, full.timestamp_ms),
-        ("t", 0, 0, Some(1_700_000_000_123))
-    );
-    assert_eq!(
-        (full.key.as_deref(), full.value.as_deref()),
-        (Some(&[0xfe][..]), Some(&[0, 1][..]))
-    );
-    let headers: Vec<_> = full
-        .headers
-        .iter()
-        .map(|header| (&*header.name, header.value.as_deref()))
-        .collect();
-    assert_eq!(
-        headers,
-        [("a", Some(&[0xff, 0][..])), ("a", None), ("b", Some(&[][..]))]
-    );
+    assert_eq!((&*full.topic, full.partition, full.offset, full.timestamp_ms), ("t", 0, 0, Some(1_700_000_000_123)));
+    assert_eq!((full.key.as_deref(), full.value.as_deref()), (Some(&[0xfe][..]), Some(&[0, 1][..])));
+    let headers: Vec<_> = full.headers.iter().map(|header| (&*header.name, header.value.as_deref())).collect();
+    assert_eq!(headers, [("a", Some(&[0xff, 0][..])), ("a", None), ("b", Some(&[][..]))]);
     let null = &member.records[1].1;
-    assert_eq!(
-        (null.key.as_deref(), null.value.as_deref(), null.headers.len()),
-        (None, None, 0)
-    );
+    assert_eq!((null.key.as_deref(), null.value.as_deref(), null.headers.len()), (None, None, 0));
     let empty = &member.records[2].1;
-    assert_eq!(
-        (empty.key.as_deref(), empty.value.as_deref()),
-        (Some(&[][..]), Some(&[][..]))
-    );
+    assert_eq!((empty.key.as_deref(), empty.value.as_deref()), (Some(&[][..]), Some(&[][..])));
     member.leave();
 }
 
@@ -120,15 +77,9 @@ fn nothing_is_lost_or_repeated_while_batches_are_not_admitted() {
         while let Some(event) = member.next_within(QUIET) {
             open.push(event);
         }
-        let batches = open
-            .iter()
-            .filter(|event| matches!(event, ConsumerEvent::Records(_)))
-            .count();
+        let batches = open.iter().filter(|event| matches!(event, ConsumerEvent::Records(_))).count();
         assert_eq!(batches, MAX_OPEN_BATCHES);
-        assert!(
-            member.records.len() < total,
-            "all of it was read: nothing was held back"
-        );
+        assert!(member.records.len() < total, "all of it was read: nothing was held back");
         drop(open);
     }
     member.until_records(total);
@@ -218,11 +169,7 @@ fn a_commit_tells_its_result() {
     let fault = member.commit(vec![(at.clone(), 4)]).unwrap_err();
     assert_eq!(fault.code, "RebalanceInProgress");
     assert_eq!(brokers::committed(&broker.servers(), "g", "t", 1), [Some(5)]);
-    assert_eq!(
-        member.commit(vec![(at, 4)]),
-        Ok(()),
-        "an explicit offset, also a lower one"
-    );
+    assert_eq!(member.commit(vec![(at, 4)]), Ok(()), "an explicit offset, also a lower one");
     assert_eq!(brokers::committed(&broker.servers(), "g", "t", 1), [Some(4)]);
     member.leave();
 }
@@ -241,10 +188,7 @@ fn an_asynchronous_commit_of_rdkafka_tells_nothing() {
     let (broker, _) = mock(1);
     let told = Counting::default();
     let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", broker.servers())
-        .set("group.id", "g")
-        .set("enable.auto.commit", "false");
+    config.set("bootstrap.servers", broker.servers()).set("group.id", "g").set("enable.auto.commit", "false");
     let consumer: BaseConsumer<Counting> = config.create_with_context(told.clone()).unwrap();
     consumer.subscribe(&["t"]).unwrap();
     let deadline = Instant::now() + BOUND;
@@ -264,149 +208,6 @@ fn an_asynchronous_commit_of_rdkafka_tells_nothing() {
     drop(list);
 }
 
-// ---- where partitions end and start ----
-
-#[test]
-fn the_end_counts_control_records_and_never_passes_an_undelivered_record() {
-    let Some(broker) = brokers::real() else { return };
-    let topic = unique("ends");
-    brokers::create_topic(&broker.servers, &topic, 3, &[]);
-    let servers = &broker.servers;
-    brokers::transact(servers, &topic, 0, &["a", "b"], true); // records 0 and 1, control record 2
-    brokers::produce(servers, &topic, 1, count(0, 3));
-    brokers::transact(servers, &topic, 1, &["x", "y"], false); // 3 and 4 aborted, control record 5
-    let mut settings = ConsumerSettings::new(servers, &[&topic], &unique("group"));
-    settings.statistics_interval = Duration::from_millis(200);
-    let mut member = Member::join(&settings);
-    let mut ends = [None; 3];
-    let mut marks = [None; 3];
-    member.until("ends", |member, event| {
-        match event {
-            ConsumerEvent::Ended { at, epoch, offset } => {
-                assert_eq!(member.owned[&at].epoch, epoch);
-                let delivered = member.offsets(at.partition).len();
-                assert_eq!(
-                    delivered,
-                    [2, 3, 0][usize::try_from(at.partition).unwrap()],
-                    "{at} ended before its records"
-                );
-                ends[usize::try_from(at.partition).unwrap()] = Some(offset);
-            }
-            ConsumerEvent::Watermarks(all) => {
-                for (at, mark) in all {
-                    marks[usize::try_from(at.partition).unwrap()] = Some(mark);
-                }
-            }
-            _ => {}
-        }
-        (ends == [Some(3), Some(6), Some(0)] && marks == ends).then_some(())
-    });
-    let broker_ends: Vec<i64> = (0..3)
-        .map(|partition| brokers::end_offset(servers, &topic, partition))
-        .collect();
-    assert_eq!(broker_ends, [3, 6, 0]);
-
-    // The same after a pause, which makes the fetcher begin anew.
-    let at = member.owned.keys().next().unwrap().clone();
-    member.send(Command::Pause(vec![at.clone()]));
-    brokers::transact(servers, &topic, 0, &["c"], true); // 3, control record 4
-    let mut looks = 0;
-    member.until("looks at the end while paused", |_, event| {
-        assert!(!matches!(event, ConsumerEvent::Ended { .. }), "{event:?}");
-        looks += usize::from(matches!(event, ConsumerEvent::Watermarks(_)));
-        (looks == 5).then_some(())
-    });
-    assert_eq!(member.offsets(0), [0, 1]);
-    member.send(Command::Resume(vec![at]));
-    let offset = member.until("end after a pause", |_, event| {
-        if let ConsumerEvent::Ended { offset, .. } = event {
-            Some(offset)
-        } else {
-            None
-        }
-    });
-    assert_eq!((offset, member.offsets(0)), (5, vec![0, 1, 3]));
-    member.leave();
-}
-
-#[test]
-fn without_a_commit_point_start_from_decides_and_with_one_it_does_not() {
-    let Some(broker) = brokers::real() else { return };
-    let topic = unique("start");
-    brokers::create_topic(&broker.servers, &topic, 1, &[]);
-    brokers::produce(&broker.servers, &topic, 0, count(0, 10));
-    for (start_from, expected) in [(MissingOffset::Earliest, 0), (MissingOffset::Latest, 10)] {
-        let mut settings = ConsumerSettings::new(&broker.servers, &[&topic], &unique("group"));
-        settings.start_from = start_from;
-        settings.statistics_interval = Duration::from_millis(200);
-        let mut member = Member::join(&settings);
-        member.until_owning(1);
-        let at = member.owned.keys().next().unwrap().clone();
-        assert_eq!(member.owned[&at].committed, None);
-        if start_from == MissingOffset::Latest {
-            // The end that is told fixes the position, so that it can be committed before any record comes.
-            let end = |_: &Member, event| {
-                if let ConsumerEvent::Ended { offset, .. } = event {
-                    Some(offset)
-                } else {
-                    None
-                }
-            };
-            assert_eq!(member.until("end", end), 10);
-        } else {
-            member.until_records(10);
-        }
-        assert_eq!(member.offsets(0), (expected..10).collect::<Vec<_>>());
-        assert_eq!(member.commit(vec![(at, 7)]), Ok(()));
-        member.leave();
-        let mut again = Member::join(&settings);
-        again.until_records(3);
-        assert_eq!(again.offsets(0), [7, 8, 9]);
-        again.leave();
-    }
-}
-
-#[test]
-fn start_from_fail_ends_the_consumer_with_what_to_do() {
-    let (_broker, mut settings) = mock(1);
-    settings.start_from = MissingOffset::Fail;
-    let mut member = Member::join(&settings);
-    let (fault, fatal) = member.until_fault("NoCommitPoint");
-    assert!(fatal);
-    assert!(
-        fault.text.contains("t[0]") && fault.text.contains("kafka.start_from"),
-        "{fault}"
-    );
-    member.leave();
-}
-
-#[test]
-fn a_commit_point_that_retention_passed_follows_out_of_range() {
-    let Some(broker) = brokers::real() else { return };
-    let topic = unique("range");
-    brokers::create_topic(&broker.servers, &topic, 1, &[]);
-    brokers::produce(&broker.servers, &topic, 0, count(0, 10));
-    let mut settings = ConsumerSettings::new(&broker.servers, &[&topic], &unique("group"));
-    settings.start_from = MissingOffset::Latest;
-    let mut member = Member::join(&settings);
-    member.until_owning(1);
-    let at = member.owned.keys().next().unwrap().clone();
-    assert_eq!(member.commit(vec![(at, 2)]), Ok(()));
-    member.leave();
-    brokers::delete_records(&broker.servers, &topic, 0, 5);
-
-    settings.out_of_range = MissingOffset::Earliest;
-    let mut member = Member::join(&settings);
-    member.until_records(5);
-    assert_eq!(member.offsets(0), (5..10).collect::<Vec<_>>());
-    member.leave();
-
-    settings.out_of_range = MissingOffset::Fail;
-    let mut member = Member::join(&settings);
-    assert!(member.until_fault("AutoOffsetReset").1, "fatal");
-    member.leave();
-}
-
 // ---- trouble ----
 
 #[test]
@@ -414,9 +215,7 @@ fn a_topic_that_does_not_exist_is_told_and_read_once_it_does() {
     let Some(broker) = brokers::real() else { return };
     let topic = unique("late");
     let mut settings = ConsumerSettings::new(&broker.servers, &[&topic], &unique("group"));
-    settings
-        .properties
-        .insert("topic.metadata.refresh.interval.ms".into(), "500".into());
+    settings.properties.insert("topic.metadata.refresh.interval.ms".into(), "500".into());
     let mut member = Member::join(&settings);
     let (fault, fatal) = member.until_fault("UnknownTopicOrPartition");
     assert!(!fatal && fault.text.contains(&topic), "{fault}");
@@ -460,21 +259,14 @@ fn the_consumer_goes_on_after_the_broker_was_restarted() {
     let at = member.owned.keys().next().unwrap().clone();
     assert_eq!(member.commit(vec![(at.clone(), 4)]), Ok(()));
     broker.stop();
-    member.until("error", |_, event| {
-        matches!(event, ConsumerEvent::Error { .. }).then_some(())
-    });
+    member.until("error", |_, event| matches!(event, ConsumerEvent::Error { .. }).then_some(()));
     broker.start();
     brokers::produce(&broker.servers, &topic, 0, count(10, 20));
     // Whether the member keeps its assignment or gets it anew, nothing is missing after the last start.
-    member.until("the records since", |member, _| {
-        member.offsets(0).contains(&19).then_some(())
-    });
+    member.until("the records since", |member, _| member.offsets(0).contains(&19).then_some(()));
     let mut offsets = member.offsets(0);
     offsets.dedup();
-    let last_start = offsets
-        .windows(2)
-        .rposition(|pair| pair[1] != pair[0] + 1)
-        .map_or(0, |index| index + 1);
+    let last_start = offsets.windows(2).rposition(|pair| pair[1] != pair[0] + 1).map_or(0, |index| index + 1);
     assert_eq!(offsets[last_start..], (offsets[last_start]..20).collect::<Vec<_>>());
     assert!(offsets[last_start] <= 4 || last_start == 0, "{offsets:?}");
     assert_eq!(member.commit(vec![(at, 20)]), Ok(()));

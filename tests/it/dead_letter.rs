@@ -12,30 +12,15 @@ use crate::brokers::{self, BOUND, MockBroker, unique, wait_for};
 use crate::member::Member;
 
 fn letters(servers: &str, properties: &[(&str, &str)]) -> DeadLetters {
-    let properties = properties
-        .iter()
-        .map(|(name, value)| ((*name).into(), (*value).into()))
-        .collect();
-    DeadLetters::new(ProducerSettings {
-        brokers: servers.into(),
-        client_id: "test".into(),
-        properties,
-    })
-    .unwrap()
+    let properties = properties.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    DeadLetters::new(ProducerSettings { brokers: servers.into(), client_id: "test".into(), properties }).unwrap()
 }
 
 type Bytes<'a> = Option<&'a [u8]>;
 
 fn letter(topic: &str, key: Bytes<'_>, value: Bytes<'_>) -> Letter {
-    let headers = [
-        ("source", Some(&[0xff, 0][..])),
-        ("source", None),
-        ("oms-sync.reason", Some(b"older".as_slice())),
-    ];
-    let headers = headers.map(|(name, value)| Header {
-        name: name.into(),
-        value: value.map(Into::into),
-    });
+    let headers = [("source", Some(&[0xff, 0][..])), ("source", None), ("oms-sync.reason", Some(b"older".as_slice()))];
+    let headers = headers.map(|(name, value)| Header { name: name.into(), value: value.map(Into::into) });
     let record = Record {
         topic: "t".into(),
         partition: 3,
@@ -46,11 +31,7 @@ fn letter(topic: &str, key: Bytes<'_>, value: Bytes<'_>) -> Letter {
         headers: headers.into(),
     };
     let new = vec![("oms-sync.reason".to_owned(), "no_route".to_owned())];
-    Letter {
-        topic: topic.to_owned(),
-        record: Arc::new(record),
-        headers: new,
-    }
+    Letter { topic: topic.to_owned(), record: Arc::new(record), headers: new }
 }
 
 #[test]
@@ -68,16 +49,9 @@ fn a_letter_is_the_record_verbatim_with_the_new_headers_stamped_now() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     for ((key, value), (_, written)) in all.iter().zip(&reader.records) {
         assert_eq!((written.key.as_deref(), written.value.as_deref()), (*key, *value));
-        let headers: Vec<_> = written
-            .headers
-            .iter()
-            .map(|one| (&*one.name, one.value.as_deref()))
-            .collect();
-        let expected: [(&str, Option<&[u8]>); 3] = [
-            ("source", Some(&[0xff, 0])),
-            ("source", None),
-            ("oms-sync.reason", Some(b"no_route")),
-        ];
+        let headers: Vec<_> = written.headers.iter().map(|one| (&*one.name, one.value.as_deref())).collect();
+        let expected: [(&str, Option<&[u8]>); 3] =
+            [("source", Some(&[0xff, 0])), ("source", None), ("oms-sync.reason", Some(b"no_route"))];
         assert_eq!(headers, expected);
         let written = Duration::from_millis(written.timestamp_ms.unwrap().try_into().unwrap());
         assert!(now.abs_diff(written) < 2 * BOUND, "{written:?}");
@@ -89,10 +63,7 @@ fn a_letter_is_the_record_verbatim_with_the_new_headers_stamped_now() {
 fn a_missing_topic_is_told_and_written_to_once_it_exists() {
     let Some(broker) = brokers::real() else { return };
     let topic = unique("dlq-missing");
-    let quick = [
-        ("topic.metadata.propagation.max.ms", "500"),
-        ("topic.metadata.refresh.interval.ms", "500"),
-    ];
+    let quick = [("topic.metadata.propagation.max.ms", "500"), ("topic.metadata.refresh.interval.ms", "500")];
     let letters = letters(&broker.servers, &quick);
     let problem = wait_for(letters.topic_problem(&topic)).unwrap();
     assert!(problem.contains(&topic) && problem.contains("create it"), "{problem}");
@@ -116,10 +87,7 @@ fn a_letter_that_is_too_large_fails_alone() {
     let letters = letters(&broker.servers, &[("compression.type", "none")]);
     let fault = wait_for(letters.produce(&letter(&topic, None, Some(&[7; 5000])))).unwrap_err();
     assert_eq!(fault.code, "MessageSizeTooLarge");
-    assert_eq!(
-        wait_for(letters.produce(&letter(&topic, None, Some(&[7; 100])))),
-        Ok(())
-    );
+    assert_eq!(wait_for(letters.produce(&letter(&topic, None, Some(&[7; 100])))), Ok(()));
     assert_eq!(brokers::end_offset(&broker.servers, &topic, 0), 1);
 }
 
@@ -127,10 +95,7 @@ fn a_letter_that_is_too_large_fails_alone() {
 fn a_broker_that_is_away_fails_letters_and_a_full_queue_does_so_at_once() {
     let broker = MockBroker::start();
     broker.create_topic("dlq", 1);
-    let letters = letters(
-        &broker.servers(),
-        &[("message.timeout.ms", "2000"), ("queue.buffering.max.messages", "1")],
-    );
+    let letters = letters(&broker.servers(), &[("message.timeout.ms", "2000"), ("queue.buffering.max.messages", "1")]);
     assert_eq!(wait_for(letters.produce(&letter("dlq", None, None))), Ok(()));
     broker.cluster().broker_down(1).unwrap();
     let first = letters.produce(&letter("dlq", None, None));
@@ -150,9 +115,7 @@ fn after_a_fatal_error_the_producer_is_made_anew() {
     let broker = MockBroker::start();
     broker.create_topic("dlq", 1);
     let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
-    broker
-        .cluster()
-        .request_errors(RDKafkaApiKey::InitProducerId, &[refusal]);
+    broker.cluster().request_errors(RDKafkaApiKey::InitProducerId, &[refusal]);
     let letters = letters(&broker.servers(), &[]);
     let fault = wait_for(letters.produce(&letter("dlq", None, None))).unwrap_err();
     assert_eq!(fault.code, "PurgeQueue", "{fault:?}");

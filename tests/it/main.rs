@@ -1,4 +1,6 @@
 //! The one integration-test binary: a module a topic.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(clippy::disallowed_methods, reason = "tests bound their waits by the clock and read their environment")]
 
 mod admin;
 mod brokers;
@@ -7,6 +9,7 @@ mod consumer;
 mod dead_letter;
 mod generate;
 mod member;
+mod positions;
 mod rebalance;
 mod records;
 mod signing;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oms_sync_worker::io::consumer::{
-    Assignment, Batch, Command, ConsumerEvent, ConsumerSettings, KafkaConsumer, TopicPartition,
-};
+use oms_sync_worker::io::consumer::{Assignment, Batch, Command, ConsumerEvent, ConsumerSettings, KafkaConsumer};
 use oms_sync_worker::io::fault::Fault;
 use oms_sync_worker::pipeline::intake::Incoming;
+use oms_sync_worker::pipeline::partition::PartitionName;
 use oms_sync_worker::pipeline::record::Record;
 use smallvec::SmallVec;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -23,7 +22,7 @@ pub(crate) struct Member {
     /// Records in the order in which they came, with the epoch they came under.
     pub(crate) records: Vec<(u64, Arc<Record>)>,
     /// What is assigned and not revoked or lost.
-    pub(crate) owned: BTreeMap<TopicPartition, Assignment>,
+    pub(crate) owned: BTreeMap<PartitionName, Assignment>,
     /// One line an event, for the message of a test that fails.
     log: Vec<String>,
 }
@@ -37,25 +36,11 @@ impl Member {
     pub(crate) fn join_with(settings: &ConsumerSettings, mut look: impl FnMut(&Record) + Send + 'static) -> Self {
         let take = move |record| {
             look(&record);
-            Incoming {
-                record: Arc::new(record),
-                changes: SmallVec::new(),
-                rejects: Vec::new(),
-            }
+            Incoming { record: Arc::new(record), changes: SmallVec::new(), rejects: Vec::new() }
         };
         let (consumer, events) = KafkaConsumer::start(settings, take).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        Self {
-            consumer,
-            events,
-            runtime,
-            records: Vec::new(),
-            owned: BTreeMap::new(),
-            log: Vec::new(),
-        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        Self { consumer, events, runtime, records: Vec::new(), owned: BTreeMap::new(), log: Vec::new() }
     }
 
     pub(crate) fn send(&self, command: Command) {
@@ -77,8 +62,7 @@ impl Member {
                 self.owned.retain(|at, _| old.iter().all(|one| one.at != *at));
             }
             ConsumerEvent::Records(Batch { records, .. }) => {
-                self.records
-                    .extend(records.iter().map(|(epoch, one)| (*epoch, Arc::clone(&one.record))));
+                self.records.extend(records.iter().map(|(epoch, one)| (*epoch, Arc::clone(&one.record))));
             }
             _ => {}
         }
@@ -90,9 +74,7 @@ impl Member {
         let deadline = Instant::now() + BOUND;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Some(event) = self.next_within(left) else {
-                panic!("no {what} within {BOUND:?}; got {:#?}", self.log)
-            };
+            let Some(event) = self.next_within(left) else { panic!("no {what} within {BOUND:?}; got {:#?}", self.log) };
             if let Some(answer) = answer(self, event) {
                 return answer;
             }
@@ -101,9 +83,7 @@ impl Member {
 
     pub(crate) fn until_owning(&mut self, partitions: usize) {
         if self.owned.len() != partitions {
-            self.until("assignment", |member, _| {
-                (member.owned.len() == partitions).then_some(())
-            });
+            self.until("assignment", |member, _| (member.owned.len() == partitions).then_some(()));
         }
     }
 
@@ -116,17 +96,11 @@ impl Member {
     }
 
     pub(crate) fn until_revoked(&mut self) -> Vec<Assignment> {
-        self.until("revoke", |_, event| {
-            if let ConsumerEvent::Revoked(old) = event {
-                Some(old)
-            } else {
-                None
-            }
-        })
+        self.until("revoke", |_, event| if let ConsumerEvent::Revoked(old) = event { Some(old) } else { None })
     }
 
     /// Commits and waits for the result.
-    pub(crate) fn commit(&mut self, offsets: Vec<(TopicPartition, i64)>) -> Result<(), Fault> {
+    pub(crate) fn commit(&mut self, offsets: Vec<(PartitionName, i64)>) -> Result<(), Fault> {
         self.consumer.commit(offsets);
         self.until("commit result", |_, event| match event {
             ConsumerEvent::Committed { result, .. } => Some(result),
@@ -150,16 +124,12 @@ impl Member {
 
     /// Offsets of a partition's records, in the order in which they came.
     pub(crate) fn offsets(&self, partition: i32) -> Vec<i64> {
-        self.records
-            .iter()
-            .filter(|(_, one)| one.partition == partition)
-            .map(|(_, one)| one.offset)
-            .collect()
+        self.records.iter().filter(|(_, one)| one.partition == partition).map(|(_, one)| one.offset).collect()
     }
 }
 
 /// The partitions of a list of assignments.
-pub(crate) fn places(assignments: &[Assignment]) -> Vec<TopicPartition> {
+pub(crate) fn places(assignments: &[Assignment]) -> Vec<PartitionName> {
     assignments.iter().map(|one| one.at.clone()).collect()
 }
 

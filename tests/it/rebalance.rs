@@ -15,10 +15,7 @@ const CONSUMER: &[(&str, &str)] = &[("group.protocol", "consumer")];
 
 fn settings(broker: &RealBroker, topic: &str, group: &str, properties: &[(&str, &str)]) -> ConsumerSettings {
     let mut settings = ConsumerSettings::new(&broker.servers, &[topic], group);
-    settings.properties = properties
-        .iter()
-        .map(|(name, value)| ((*name).into(), (*value).into()))
-        .collect();
+    settings.properties = properties.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     settings
 }
 
@@ -58,10 +55,7 @@ fn check_move(protocol: &[(&str, &str)]) {
     assert!(second.owned.is_empty(), "{:?}", second.owned);
 
     // A commit during the revoke is accepted.
-    let points: Vec<_> = revoked
-        .iter()
-        .map(|one| (one.at.clone(), 4 + i64::from(one.at.partition)))
-        .collect();
+    let points: Vec<_> = revoked.iter().map(|one| (one.at.clone(), 4 + i64::from(one.at.partition))).collect();
     assert_eq!(first.commit(points), Ok(()));
     first.send(Command::Unassign(places(&revoked)));
 
@@ -69,10 +63,7 @@ fn check_move(protocol: &[(&str, &str)]) {
     second.until_owning(2);
     first.until_owning(2);
     let moved: Vec<_> = second.owned.values().cloned().collect();
-    let records = moved
-        .iter()
-        .map(|one| usize::try_from(10 - 4 - one.at.partition).unwrap())
-        .sum();
+    let records = moved.iter().map(|one| usize::try_from(10 - 4 - one.at.partition).unwrap()).sum();
     second.until_records(records);
     for one in &moved {
         let point = 4 + i64::from(one.at.partition);
@@ -81,10 +72,7 @@ fn check_move(protocol: &[(&str, &str)]) {
     }
     let points = brokers::committed(&broker.servers, &group, &topic, 4);
     for one in &revoked {
-        assert_eq!(
-            points[usize::try_from(one.at.partition).unwrap()],
-            Some(4 + i64::from(one.at.partition))
-        );
+        assert_eq!(points[usize::try_from(one.at.partition).unwrap()], Some(4 + i64::from(one.at.partition)));
     }
 
     // It comes back under another epoch.
@@ -108,11 +96,7 @@ fn a_member_that_does_not_poll_is_told_its_loss_and_the_next_owner_commits() {
     let (topic, group) = (unique("lost"), unique("group"));
     brokers::create_topic(&broker.servers, &topic, 1, &[]);
     brokers::produce(&broker.servers, &topic, 0, ["a".to_owned()]);
-    let limits = [
-        ("max.poll.interval.ms", "6000"),
-        ("session.timeout.ms", "6000"),
-        ("heartbeat.interval.ms", "500"),
-    ];
+    let limits = [("max.poll.interval.ms", "6000"), ("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
     let settings = settings(broker, &topic, &group, &limits);
 
     let (release, stuck) = std::sync::mpsc::channel::<()>();
@@ -123,13 +107,7 @@ fn a_member_that_does_not_poll_is_told_its_loss_and_the_next_owner_commits() {
     second.until_owning(1);
     drop(release);
 
-    let lost = first.until("loss", |_, event| {
-        if let ConsumerEvent::Lost(lost) = event {
-            Some(lost)
-        } else {
-            None
-        }
-    });
+    let lost = first.until("loss", |_, event| if let ConsumerEvent::Lost(lost) = event { Some(lost) } else { None });
     assert_eq!(lost[0].at, at);
     assert_eq!(second.commit(vec![(at.clone(), 1)]), Ok(()));
     second.leave();
@@ -142,12 +120,8 @@ fn a_member_that_withholds_revoked_partitions_for_too_long_is_fenced_under_the_c
     let Some(broker) = brokers::real() else { return };
     let (topic, group) = (unique("withheld"), unique("group"));
     brokers::create_topic(&broker.servers, &topic, 2, &[]);
-    let settings = settings(
-        broker,
-        &topic,
-        &group,
-        &[("group.protocol", "consumer"), ("max.poll.interval.ms", "6000")],
-    );
+    let settings =
+        settings(broker, &topic, &group, &[("group.protocol", "consumer"), ("max.poll.interval.ms", "6000")]);
     let mut first = Member::join(&settings);
     first.until_owning(2);
     let mut second = Member::join(&settings);
@@ -159,13 +133,7 @@ fn a_member_that_withholds_revoked_partitions_for_too_long_is_fenced_under_the_c
     assert_eq!(fault.code, "UnknownMemberId");
     let kept = first.owned.values().next().unwrap().clone();
     first.send(Command::Unassign(places(&revoked)));
-    let lost = first.until("loss", |_, event| {
-        if let ConsumerEvent::Lost(lost) = event {
-            Some(lost)
-        } else {
-            None
-        }
-    });
+    let lost = first.until("loss", |_, event| if let ConsumerEvent::Lost(lost) = event { Some(lost) } else { None });
     assert_eq!(lost, [kept]);
     assert_eq!(brokers::committed(&broker.servers, &group, &topic, 2), [None, None]);
     first.leave();

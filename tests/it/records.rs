@@ -1,18 +1,16 @@
 //! Record formats from outside: the fixtures, the `decode` command, and what holds for every value.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod properties;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Parser;
 use oms_sync_worker::commands::decode::{DecodeArgs, decode_all};
 use oms_sync_worker::formats::{self, DecodeOptions, FolderMarkers, Format, KeyText, Reason};
-use oms_sync_worker::pipeline::intake::{Intake, IntakeSettings, RejectStage, Tally, Unusable};
-use oms_sync_worker::pipeline::key::TaskId;
 use oms_sync_worker::pipeline::record::{Header, Record};
-use oms_sync_worker::pipeline::route::{Route, Routes};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn fixtures() -> PathBuf {
@@ -32,37 +30,22 @@ fn record(value: Option<&[u8]>) -> Record {
 }
 
 fn with_task(value: &str, task: &[u8]) -> Record {
-    let headers = Box::new([Header {
-        name: "OMS-Sync-Task".into(),
-        value: Some(task.into()),
-    }]);
-    Record {
-        headers,
-        ..record(Some(value.as_bytes()))
-    }
+    let headers = Box::new([Header { name: "OMS-Sync-Task".into(), value: Some(task.into()) }]);
+    Record { headers, ..record(Some(value.as_bytes())) }
 }
 
 /// One word a change: `sync KEY` or `skip reason` or `reject reason`.
 fn words(record: &Record, options: &DecodeOptions) -> Vec<String> {
     let changes = formats::decode(record, options);
     let word = |change: &formats::Change<'_>| {
-        let what = change
-            .outcome
-            .reason()
-            .map(Reason::as_str)
-            .or(change.key.as_deref())
-            .unwrap_or_default();
+        let what = change.outcome.reason().map(Reason::as_str).or(change.key.as_deref()).unwrap_or_default();
         format!("{} {what}", change.outcome.action().as_str())
     };
     changes.iter().map(word).collect()
 }
 
 fn check(value: &str, expected: &[&str]) {
-    assert_eq!(
-        words(&record(Some(value.as_bytes())), &DecodeOptions::default()),
-        expected,
-        "{value}"
-    );
+    assert_eq!(words(&record(Some(value.as_bytes())), &DecodeOptions::default()), expected, "{value}");
 }
 
 fn s3(event_name: &str, key: &str) -> String {
@@ -81,10 +64,7 @@ fn decode_command(arguments: &[&str], stdin: &str) -> (Vec<Value>, Result<(), St
     let mut out = Vec::new();
     let done = decode_all(&cli.args, &mut stdin.as_bytes(), &mut out).map_err(|error| error.to_string());
     let lines = String::from_utf8(out).unwrap();
-    (
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
-        done,
-    )
+    (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), done)
 }
 
 #[test]
@@ -105,20 +85,14 @@ fn every_fixture_decodes_as_expected() {
 
 #[test]
 fn native_records_come_in_every_documented_shape() {
-    check(
-        r#"{"bucket":"landing","key":"in/a b+c%20.txt"}"#,
-        &["sync in/a b+c%20.txt"],
-    );
+    check(r#"{"bucket":"landing","key":"in/a b+c%20.txt"}"#, &["sync in/a b+c%20.txt"]);
     check(
         r#" [{"bucket":"b","key":"x","more":[1,{}]},{"sync_task_id":"t","keys":["a","b"]}] "#,
         &["sync x", "sync a", "sync b"],
     );
     check(r#"{"bucket":"b","key":"x","keys":["y"]}"#, &["sync x", "sync y"]);
     check(r#"{"bucket":"b","key":"a+b%2Fc","encoded":true}"#, &["sync a b/c"]);
-    check(
-        r#"{"bucket":"b","key":"a%2","encoded":true}"#,
-        &["reject invalid_key_encoding"],
-    );
+    check(r#"{"bucket":"b","key":"a%2","encoded":true}"#, &["reject invalid_key_encoding"]);
     check(r#"{"bucket":"b","key":"a","event":"deleted"}"#, &["skip deleted"]);
     check(r#"{"bucket":"b","key":"a","event":"created"}"#, &["sync a"]);
     check("{\"bucket\":\"b\",\"key\":\"tab\\t\\u4e2d\"}", &["sync tab\t中"]);
@@ -128,59 +102,43 @@ fn native_records_come_in_every_documented_shape() {
 fn a_native_record_without_a_usable_key_is_rejected_and_an_empty_list_is_skipped() {
     check(r#"{"bucket":"b","key":""}"#, &["reject empty_key"]);
     check(r#"{"sync_task_id":"t"}"#, &["reject missing_key"]);
-    check(
-        r#"{"bucket":"b","keys":["a",5,null]}"#,
-        &["sync a", "reject missing_key", "reject missing_key"],
-    );
+    check(r#"{"bucket":"b","keys":["a",5,null]}"#, &["sync a", "reject missing_key", "reject missing_key"]);
     check(r#"{"bucket":"b","keys":[]}"#, &["skip no_changes"]);
     check("[]", &["skip no_changes"]);
 }
 
 #[test]
 fn what_nothing_recognises_is_one_reject() {
-    for value in [
-        r#"{"key":"x"}"#,
-        r#"{"id":7,"key":5,"bucket":{}}"#,
-        "[1,[2],{}]",
-        "\"test\"",
-        "5",
-        "null",
-        "{}",
-    ] {
+    for value in [r#"{"key":"x"}"#, r#"{"id":7,"key":5,"bucket":{}}"#, "[1,[2],{}]", "\"test\"", "5", "null", "{}"] {
         check(value, &["reject unrecognised"]);
     }
-    check(
-        r#"{"Records":[{"body":"{}","eventSource":"aws:sqs"}]}"#,
-        &["reject unrecognised"],
-    );
+    check(r#"{"Records":[{"body":"{}","eventSource":"aws:sqs"}]}"#, &["reject unrecognised"]);
     check(r#"[["landing","key"]]"#, &["reject unrecognised"]);
+    let deep = format!(r#"{{"key":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    check(&deep, &["reject unrecognised"]);
+}
+
+#[test]
+fn a_strange_item_does_not_hide_the_others() {
+    let known = s3("ObjectCreated:Put", "x");
+    let mixed = known.replace("[{", "[7,{\"body\":\"\"},{");
+    check(&mixed, &["sync x", "reject unrecognised"]);
 }
 
 #[test]
 fn broken_values_are_one_reject() {
-    for value in [
-        "hello",
-        "{\"Records\":[{",
-        "{} {}",
-        r#"{"bucket":"b","bucket":"c","key":"x"}"#,
-        " ",
-        r#"{"key":"\ud800"}"#,
-    ] {
+    for value in
+        ["hello", "{\"Records\":[{", "{} {}", r#"{"bucket":"b","bucket":"c","key":"x"}"#, " ", r#"{"key":"\ud800"}"#]
+    {
         check(value, &["reject invalid_json"]);
     }
-    assert_eq!(
-        words(&record(Some(b"{\"key\":\"\xff\"}")), &DecodeOptions::default()),
-        ["reject invalid_utf8"]
-    );
+    assert_eq!(words(&record(Some(b"{\"key\":\"\xff\"}")), &DecodeOptions::default()), ["reject invalid_utf8"]);
 }
 
 #[test]
 fn nothing_at_all_is_one_skip() {
     assert_eq!(words(&record(None), &DecodeOptions::default()), ["skip null_value"]);
-    assert_eq!(
-        words(&record(Some(b"")), &DecodeOptions::default()),
-        ["skip empty_value"]
-    );
+    assert_eq!(words(&record(Some(b"")), &DecodeOptions::default()), ["skip empty_value"]);
 }
 
 #[test]
@@ -201,14 +159,8 @@ fn s3_keys_are_form_decoded_once_and_strictly() {
 
 #[test]
 fn an_s3_record_with_missing_parts_is_rejected() {
-    check(
-        r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put"}]}"#,
-        &["reject missing_bucket"],
-    );
-    check(
-        r#"{"Records":[{"eventSource":"aws:s3","s3":{"object":{"key":"x"}}}]}"#,
-        &["reject missing_event_name"],
-    );
+    check(r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put"}]}"#, &["reject missing_bucket"]);
+    check(r#"{"Records":[{"eventSource":"aws:s3","s3":{"object":{"key":"x"}}}]}"#, &["reject missing_event_name"]);
     check(
         r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":1}}}]}"#,
         &["reject missing_key"],
@@ -221,10 +173,7 @@ fn a_test_notification_is_skipped_with_its_bucket() {
         r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"t","Bucket":"b","RequestId":"r","HostId":"h"}"#;
     let (lines, _) = decode_command(&[], value);
     assert_eq!(lines.len(), 1);
-    assert_eq!(
-        (&lines[0]["reason"], &lines[0]["bucket"]),
-        (&json!("test_event"), &json!("b"))
-    );
+    assert_eq!((&lines[0]["reason"], &lines[0]["bucket"]), (&json!("test_event"), &json!("b")));
 }
 
 #[test]
@@ -240,78 +189,25 @@ fn options_choose_format_key_encoding_and_folder_markers() {
     let folder = record(Some(br#"{"bucket":"b","key":"dir%2F"}"#));
     let with = |options| words(&folder, &options);
     let default = DecodeOptions::default();
-    assert_eq!(
-        with(DecodeOptions {
-            key_text: KeyText::Form,
-            ..default
-        }),
-        ["sync dir/"]
-    );
-    assert_eq!(
-        with(DecodeOptions {
-            folder_markers: FolderMarkers::Skip,
-            ..default
-        }),
-        ["sync dir%2F"]
-    );
-    let skip = DecodeOptions {
-        key_text: KeyText::Form,
-        folder_markers: FolderMarkers::Skip,
-        ..default
-    };
+    assert_eq!(with(DecodeOptions { key_text: KeyText::Form, ..default }), ["sync dir/"]);
+    assert_eq!(with(DecodeOptions { folder_markers: FolderMarkers::Skip, ..default }), ["sync dir%2F"]);
+    let skip = DecodeOptions { key_text: KeyText::Form, folder_markers: FolderMarkers::Skip, ..default };
     assert_eq!(with(skip), ["skip folder_marker"]);
-    assert_eq!(
-        with(DecodeOptions {
-            format: Some(Format::AwsS3),
-            ..default
-        }),
-        ["reject unrecognised"]
-    );
+    assert_eq!(with(DecodeOptions { format: Some(Format::AwsS3), ..default }), ["reject unrecognised"]);
     let keyed = record(Some(br#"{"key":"x"}"#));
-    assert_eq!(
-        words(
-            &keyed,
-            &DecodeOptions {
-                format: Some(Format::Native),
-                ..default
-            }
-        ),
-        ["reject missing_bucket"]
-    );
+    assert_eq!(words(&keyed, &DecodeOptions { format: Some(Format::Native), ..default }), ["reject missing_bucket"]);
     let raw = record(Some(s3("ObjectCreated:Put", "a+b").as_bytes()));
-    assert_eq!(
-        words(
-            &raw,
-            &DecodeOptions {
-                key_text: KeyText::Raw,
-                ..default
-            }
-        ),
-        ["sync a+b"]
-    );
+    assert_eq!(words(&raw, &DecodeOptions { key_text: KeyText::Raw, ..default }), ["sync a+b"]);
 }
 
 #[test]
 fn more_changes_than_the_limit_reject_the_whole_record() {
-    let options = DecodeOptions {
-        max_changes: 3,
-        ..DecodeOptions::default()
-    };
-    let list = |count: usize| {
-        record(Some(
-            json!({"bucket": "b", "keys": vec!["k"; count]}).to_string().as_bytes(),
-        ))
-    };
+    let options = DecodeOptions { max_changes: 3, ..DecodeOptions::default() };
+    let list = |count: usize| record(Some(json!({"bucket": "b", "keys": vec!["k"; count]}).to_string().as_bytes()));
     assert_eq!(words(&list(3), &options), ["sync k"; 3]);
     assert_eq!(words(&list(4), &options), ["reject too_many_changes"]);
-    let unlimited = DecodeOptions {
-        max_changes: usize::MAX,
-        ..options
-    };
-    assert_eq!(
-        words(&list(formats::MAX_CHANGES_LIMIT + 1), &unlimited),
-        ["reject too_many_changes"]
-    );
+    let unlimited = DecodeOptions { max_changes: usize::MAX, ..options };
+    assert_eq!(words(&list(formats::MAX_CHANGES_LIMIT + 1), &unlimited), ["reject too_many_changes"]);
 }
 
 #[test]
@@ -319,117 +215,22 @@ fn the_task_beside_the_key_goes_before_the_header() {
     let options = DecodeOptions::default();
     let task = |record: &Record| formats::decode(record, &options)[0].task.as_deref().map(str::to_owned);
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"header")).as_deref(), Some("header"));
-    assert_eq!(
-        task(&with_task(r#"{"sync_task_id":"own","key":"x"}"#, b"header")).as_deref(),
-        Some("own")
-    );
-    assert_eq!(
-        task(&with_task(&s3("ObjectCreated:Put", "x"), b"header")).as_deref(),
-        Some("header")
-    );
+    assert_eq!(task(&with_task(r#"{"sync_task_id":"own","key":"x"}"#, b"header")).as_deref(), Some("own"));
+    assert_eq!(task(&with_task(&s3("ObjectCreated:Put", "x"), b"header")).as_deref(), Some("header"));
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"\xff")).as_deref(), Some("\u{fffd}"));
-}
-
-fn intake(settings: IntakeSettings) -> Intake {
-    let route = Route {
-        task: TaskId::new("t1").unwrap(),
-        bucket: "b".into(),
-        prefix: None,
-    };
-    Intake::new(settings, Arc::new(Routes::new(vec![route])))
-}
-
-#[test]
-fn a_record_becomes_tasks_encoded_keys_and_rejects() {
-    let long = "中".repeat(2_000);
-    let value = json!([
-        {"bucket": "b", "keys": ["a b", long]}, {"bucket": "nowhere", "key": "k"},
-        {"sync_task_id": "t2", "key": "k"}, {"sync_task_id": "t 2", "key": "k"}, {"bucket": "b", "key": "x", "event": "deleted"},
-    ]);
-    let mut tally = Tally::default();
-    let incoming = intake(IntakeSettings::default()).take(record(Some(value.to_string().as_bytes())), &mut tally);
-    let changes: Vec<_> = incoming
-        .changes
-        .iter()
-        .map(|(task, key)| (task.as_str(), key.as_str()))
-        .collect();
-    assert_eq!(changes, [("t1", "a%20b")]);
-    let rejects: Vec<_> = incoming
-        .rejects
-        .iter()
-        .map(|r| (r.stage, r.reason, r.key.as_deref()))
-        .collect();
-    assert_eq!(
-        rejects,
-        [
-            (RejectStage::Decode, "key_too_long", None),
-            (RejectStage::Route, "no_route", Some("k")),
-            (RejectStage::Route, "unknown_task", Some("k")),
-            (RejectStage::Route, "invalid_task", Some("k")),
-        ]
-    );
-    assert_eq!(tally.drain().map(|(_, count)| count).sum::<u64>(), 6);
-    assert_eq!(tally.drain().count(), 0);
-}
-
-#[test]
-fn policies_turn_rejects_into_counted_skips() {
-    let settings = IntakeSettings {
-        unrecognised: Unusable::Skip,
-        no_route: Unusable::Skip,
-        ..IntakeSettings::default()
-    };
-    let intake = intake(settings);
-    let mut tally = Tally::default();
-    for value in ["{}", r#"{"bucket":"nowhere","key":"k"}"#, "broken"] {
-        let incoming = intake.take(record(Some(value.as_bytes())), &mut tally);
-        assert_eq!(incoming.rejects.len(), usize::from(value == "broken"), "{value}");
-    }
-    let counted: Vec<_> = tally
-        .drain()
-        .map(|(c, n)| (c.action.as_str(), c.reason.map(Reason::as_str), n))
-        .collect();
-    assert_eq!(
-        counted,
-        [
-            ("skip", Some("unrecognised"), 1),
-            ("skip", Some("no_route"), 1),
-            ("reject", Some("invalid_json"), 1)
-        ]
-    );
-}
-
-#[test]
-fn a_topic_may_have_options_of_its_own() {
-    let mut settings = IntakeSettings::default();
-    let raw = DecodeOptions {
-        key_text: KeyText::Raw,
-        ..DecodeOptions::default()
-    };
-    settings.topics.insert("object-changes".into(), raw);
-    let incoming = intake(settings).take(
-        record(Some(s3("ObjectCreated:Put", "a+b").as_bytes())),
-        &mut Tally::default(),
-    );
-    assert_eq!(incoming.changes[0].1.decode(), "a+b");
 }
 
 #[test]
 fn the_decode_command_prints_the_documented_line() {
-    let (lines, done) = decode_command(
-        &["--header", "oms-sync-task=t-1", "--topic", "x"],
-        &s3("ObjectCreated:Put", "a+b"),
-    );
+    let (lines, done) =
+        decode_command(&["--header", "oms-sync-task=t-1", "--topic", "x"], &s3("ObjectCreated:Put", "a+b"));
     done.unwrap();
     let expected = json!({
         "action": "sync", "bucket": "b", "key": "a b", "encoded_key": "a%20b", "kind": "content-change", "reason": null,
         "format": "aws-s3", "event_name": "ObjectCreated:Put", "task": "t-1",
     });
     assert_eq!(lines, [expected]);
-    let (lines, _) = decode_command(
-        &["--format", "aws-s3", "--key-encoding", "raw"],
-        &s3("ObjectCreated:Put", "a+b"),
-    );
+    let (lines, _) = decode_command(&["--format", "aws-s3", "--key-encoding", "raw"], &s3("ObjectCreated:Put", "a+b"));
     assert_eq!(lines[0]["encoded_key"], "a%2Bb");
 }
 
@@ -440,78 +241,4 @@ fn the_decode_command_names_files_and_fails_for_those_it_cannot_read() {
     let (lines, done) = decode_command(&[file, "no-such-file", file], "");
     assert_eq!(lines.iter().map(|line| &line["file"]).collect::<Vec<_>>(), [file, file]);
     assert!(done.unwrap_err().contains("no-such-file"));
-}
-
-fn any_json() -> impl Strategy<Value = Value> {
-    let name = prop::sample::select(vec![
-        "Records",
-        "records",
-        "s3",
-        "bucket",
-        "object",
-        "name",
-        "key",
-        "keys",
-        "eventName",
-        "eventSource",
-        "sync_task_id",
-        "encoded",
-        "event",
-        "Event",
-        "Bucket",
-        "other",
-    ]);
-    let text = prop::sample::select(vec![
-        "aws:s3",
-        "ObjectCreated:Put",
-        "a%2",
-        "a+b",
-        "",
-        "deleted",
-        "s3:TestEvent",
-    ]);
-    let leaf = prop_oneof![
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        Just(Value::Null),
-        text.prop_map(Value::from),
-        ".{0,5}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(6, 64, 8, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-            prop::collection::vec((name.clone(), inner), 0..8).prop_map(|members| members
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect()),
-        ]
-    })
-}
-
-fn assert_bounded(value: &[u8]) {
-    for format in [None, Some(Format::Native), Some(Format::AwsS3)] {
-        let options = DecodeOptions {
-            format,
-            max_changes: 5,
-            ..DecodeOptions::default()
-        };
-        let found = words(&record(Some(value)), &options);
-        assert!((1..=6).contains(&found.len()), "{found:?}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn arbitrary_bytes_give_a_bounded_answer(value in prop::collection::vec(any::<u8>(), 0..200)) {
-        assert_bounded(&value);
-    }
-
-    #[test]
-    fn arbitrary_json_parses_and_gives_a_bounded_answer(value in any_json()) {
-        let text = value.to_string();
-        assert_bounded(text.as_bytes());
-        let found = words(&record(Some(text.as_bytes())), &DecodeOptions::default());
-        prop_assert!(!found.contains(&"reject invalid_utf8".to_owned()));
-    }
 }

@@ -33,28 +33,12 @@ fn every_vector_but_the_quirks_of_the_sdk_is_reproduced() {
         if vector.note.contains("QUIRK") || vector.note.contains("TRAP") {
             continue;
         }
-        let headers = vector
-            .headers_after_signing_except_authorization
-            .as_ref()
-            .unwrap_or(&vector.headers_in);
-        let headers: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let headers = vector.headers_after_signing_except_authorization.as_ref().unwrap_or(&vector.headers_in);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let body = hex::decode(&vector.body_utf8_hex).unwrap();
-        let request = Request {
-            method: &vector.method,
-            url: &vector.url,
-            headers: &headers,
-            body: &body,
-        };
+        let request = Request { method: &vector.method, url: &vector.url, headers: &headers, body: &body };
         assert_eq!(canonical_request(&request), vector.canonical_request, "{}", vector.name);
-        assert_eq!(
-            authorization(&request, &vector.ak, &vector.sk).unwrap(),
-            vector.authorization,
-            "{}",
-            vector.name
-        );
+        assert_eq!(authorization(&request, &vector.ak, &vector.sk).unwrap(), vector.authorization, "{}", vector.name);
         checked += 1;
     }
     println!("{checked} of {all} vectors checked, the others are marked QUIRK or TRAP");

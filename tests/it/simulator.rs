@@ -47,48 +47,27 @@ async fn verdict(client: &OmsClient, task: &str, keys: &[&str]) -> Verdict {
 /// A plain client, without signature and without the environment's proxy.
 async fn plain(method: &str, url: String, body: &str) -> (u16, Value) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let answer = http
-        .request(method.parse().unwrap(), url)
-        .body(body.to_owned())
-        .send()
-        .await
-        .unwrap();
+    let answer = http.request(method.parse().unwrap(), url).body(body.to_owned()).send().await.unwrap();
     let status = answer.status().as_u16();
-    (
-        status,
-        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default(),
-    )
+    (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
 }
 
 #[tokio::test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the times in the ledger are compared with the clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the times in the ledger are compared with the clock")]
 async fn an_event_signed_by_the_client_is_accepted_and_in_the_ledger() {
     let simulator = start(true, "{}");
     let before = SystemTime::now();
-    assert_eq!(
-        verdict(&client(&simulator), "t1", &["a%2Fb", "c"]).await,
-        Verdict::Accepted
-    );
+    assert_eq!(verdict(&client(&simulator), "t1", &["a%2Fb", "c"]).await, Verdict::Accepted);
     assert_eq!(verdict(&client(&simulator), "t1", &["c"]).await, Verdict::Accepted);
     let (status, ledger) = plain("GET", format!("{}/_simulator/ledger", endpoint(&simulator)), "").await;
     let after = SystemTime::now();
     assert_eq!(status, 200);
     let totals = &ledger["totals"];
     assert_eq!(
-        (
-            &totals["requests"],
-            &totals["accepted_events"],
-            &totals["accepted_keys"]
-        ),
+        (&totals["requests"], &totals["accepted_events"], &totals["accepted_keys"]),
         (&json!(2), &json!(2), &json!(3))
     );
-    assert_eq!(
-        (&totals["events_by_size"][0], &totals["answers"]["200"]),
-        (&json!(1), &json!(2))
-    );
+    assert_eq!((&totals["events_by_size"][0], &totals["answers"]["200"]), (&json!(1), &json!(2)));
     let keys = ledger["tasks"]["t1"]["keys"].as_array().unwrap();
     let key = |raw: &str| keys.iter().find(|line| line["key"] == raw).unwrap();
     assert_eq!(
@@ -105,28 +84,13 @@ async fn an_event_signed_by_the_client_is_accepted_and_in_the_ledger() {
 async fn a_wrong_signature_is_refused_and_its_echo_holds_no_token() {
     let simulator = start(true, "{}");
     let wrong = Credentials::new("AK", "WRONG", Some("SECRETTOKEN")).unwrap();
-    let client = OmsClient::new(OmsSettings {
-        credentials: wrong,
-        ..settings(&endpoint(&simulator))
-    })
-    .unwrap();
+    let client = OmsClient::new(OmsSettings { credentials: wrong, ..settings(&endpoint(&simulator)) }).unwrap();
     let answer = submit(&client, "t1", &["a"]).await;
     assert_eq!(answer.verdict, Verdict::Hold(HoldReason::Credentials));
-    assert_eq!(
-        (answer.status, answer.error_code.as_deref()),
-        (Status::Http(401), Some("APIGW.0301"))
-    );
+    assert_eq!((answer.status, answer.error_code.as_deref()), (Status::Http(401), Some("APIGW.0301")));
     let message = answer.error_message.unwrap();
-    assert!(
-        message.contains("canonicalRequest:POST|") && !message.contains("SECRETTOKEN"),
-        "{message}"
-    );
-    let (status, _) = plain(
-        "POST",
-        format!("{}/v2/p1/sync-tasks/t1/events", endpoint(&simulator)),
-        "{}",
-    )
-    .await;
+    assert!(message.contains("canonicalRequest:POST|") && !message.contains("SECRETTOKEN"), "{message}");
+    let (status, _) = plain("POST", format!("{}/v2/p1/sync-tasks/t1/events", endpoint(&simulator)), "{}").await;
     assert_eq!(status, 401);
     let ledger = simulator.shutdown();
     assert_eq!((ledger.totals.failed_signatures, ledger.totals.accepted_events), (2, 0));
@@ -141,15 +105,9 @@ async fn what_the_api_page_does_not_allow_is_refused() {
     assert_eq!(verdict(&client, "t1", &[]).await, Verdict::Refused);
     assert_eq!(verdict(&client, "t1", &["good", "not/encoded"]).await, Verdict::Refused);
     assert_eq!(verdict(&client, "t1", &["a%ff"]).await, Verdict::Refused);
-    assert_eq!(
-        verdict(&client, "t1", &["a".repeat(16_385).as_str()]).await,
-        Verdict::Refused
-    );
+    assert_eq!(verdict(&client, "t1", &["a".repeat(16_385).as_str()]).await, Verdict::Refused);
     let task = TaskId::new("t1").unwrap();
-    assert_eq!(
-        client.submit(&task, Bytes::from_static(b"{")).await.verdict,
-        Verdict::Refused
-    );
+    assert_eq!(client.submit(&task, Bytes::from_static(b"{")).await.verdict, Verdict::Refused);
     assert_eq!(simulator.shutdown().totals.accepted_events, 1);
 }
 
@@ -157,17 +115,11 @@ async fn what_the_api_page_does_not_allow_is_refused() {
 async fn an_unknown_task_or_project_is_not_found() {
     let simulator = start(true, "{}");
     assert_eq!(verdict(&client(&simulator), "t3", &["a"]).await, Verdict::UnknownTask);
-    let other = OmsSettings {
-        project_id: "p2".to_owned(),
-        ..settings(&endpoint(&simulator))
-    };
+    let other = OmsSettings { project_id: "p2".to_owned(), ..settings(&endpoint(&simulator)) };
     let other = OmsClient::new(other).unwrap();
     assert_eq!(verdict(&other, "t1", &["a"]).await, Verdict::UnknownTask);
     let nowhere = OmsClient::new(settings(&format!("{}/oms", endpoint(&simulator)))).unwrap();
-    assert_eq!(
-        verdict(&nowhere, "t1", &["a"]).await,
-        Verdict::Hold(HoldReason::Endpoint)
-    );
+    assert_eq!(verdict(&nowhere, "t1", &["a"]).await, Verdict::Hold(HoldReason::Endpoint));
 }
 
 #[tokio::test]
@@ -175,20 +127,11 @@ async fn tasks_are_listed_and_shown() {
     let simulator = start(false, "{}");
     let get = async |path: &str| plain("GET", format!("{}/v2/{path}", endpoint(&simulator)), "").await;
     let (status, page) = get("p1/sync-tasks?limit=1&offset=1").await;
-    assert_eq!(
-        (status, &page["count"], &page["tasks"][0]["sync_task_id"]),
-        (200, &json!(2), &json!("t2"))
-    );
-    assert_eq!(
-        get("p1/sync-tasks?status=STOPPED").await,
-        (200, json!({"tasks": [], "count": 0}))
-    );
+    assert_eq!((status, &page["count"], &page["tasks"][0]["sync_task_id"]), (200, &json!(2), &json!("t2")));
+    assert_eq!(get("p1/sync-tasks?status=STOPPED").await, (200, json!({"tasks": [], "count": 0})));
     assert_eq!(get("p2/sync-tasks").await, (200, json!({"tasks": [], "count": 0})));
     let (status, task) = get("p1/sync-tasks/t1?query_time=1768469401000").await;
-    assert_eq!(
-        (status, &task["src_bucket"], &task["status"]),
-        (200, &json!("landing"), &json!("SYNCHRONIZING"))
-    );
+    assert_eq!((status, &task["src_bucket"], &task["status"]), (200, &json!("landing"), &json!("SYNCHRONIZING")));
     for (path, expected) in [
         ("p1/sync-tasks?limit=0", 400),
         ("p1/sync-tasks?limit=101", 400),
@@ -210,20 +153,11 @@ async fn the_client_reads_tasks_and_their_state() {
     let simulator = start(true, r#"{"tasks":[{"id":"t2","status":"STOPPED"}]}"#);
     let client = client(&simulator);
     let shown = client.show_task(&TaskId::new("t1").unwrap()).await.unwrap();
-    assert_eq!(
-        (shown.src_bucket.as_deref(), shown.status),
-        (Some("landing"), TaskState::Synchronizing)
-    );
+    assert_eq!((shown.src_bucket.as_deref(), shown.status), (Some("landing"), TaskState::Synchronizing));
     let unknown = client.show_task(&TaskId::new("t3").unwrap()).await.unwrap_err();
-    assert_eq!(
-        (unknown.verdict, unknown.status),
-        (Verdict::UnknownTask, Status::Http(404))
-    );
+    assert_eq!((unknown.verdict, unknown.status), (Verdict::UnknownTask, Status::Http(404)));
     let listed = client.list_tasks().await.unwrap();
-    let states: Vec<_> = listed
-        .iter()
-        .map(|task| (task.sync_task_id.as_str(), task.status))
-        .collect();
+    let states: Vec<_> = listed.iter().map(|task| (task.sync_task_id.as_str(), task.status)).collect();
     assert_eq!(states, [("t1", TaskState::Synchronizing), ("t2", TaskState::Stopped)]);
 }
 
@@ -239,10 +173,7 @@ async fn what_is_no_task_list_is_a_hold_of_the_endpoint() {
     let rule = json!({"rules": [{"status": 200, "body": "{\"hello\":1}", "all_requests": true}]});
     let simulator = start(true, &rule.to_string());
     let answer = client(&simulator).list_tasks().await.unwrap_err();
-    assert_eq!(
-        (answer.verdict, answer.status),
-        (Verdict::Hold(HoldReason::Endpoint), Status::Http(200))
-    );
+    assert_eq!((answer.verdict, answer.status), (Verdict::Hold(HoldReason::Endpoint), Status::Http(200)));
 }
 
 #[tokio::test]
@@ -251,28 +182,16 @@ async fn faults_are_set_and_replaced_at_run_time() {
     let client = client(&simulator);
     let url = format!("{}/_simulator/faults", endpoint(&simulator));
     let set = async |json: &str| plain("POST", url.clone(), json).await.0;
-    assert_eq!(
-        set(r#"{"rules":[{"status":503,"count":1,"headers":{"Retry-After":"3"}}]}"#).await,
-        200
-    );
+    assert_eq!(set(r#"{"rules":[{"status":503,"count":1,"headers":{"Retry-After":"3"}}]}"#).await, 200);
     let answer = submit(&client, "t1", &["a"]).await;
-    assert_eq!(
-        (answer.status, answer.error_code.as_deref()),
-        (Status::Http(503), Some("OMS.2004"))
-    );
+    assert_eq!((answer.status, answer.error_code.as_deref()), (Status::Http(503), Some("OMS.2004")));
     assert_eq!(answer.retry_after, Some(Duration::from_secs(3)));
     assert_eq!(verdict(&client, "t1", &["a"]).await, Verdict::Accepted);
     assert_eq!(set(r#"{"rules":[{"status":401,"task":"t2"}]}"#).await, 200);
     assert_eq!(verdict(&client, "t1", &["a"]).await, Verdict::Accepted);
-    assert_eq!(
-        verdict(&client, "t2", &["a"]).await,
-        Verdict::Hold(HoldReason::Credentials)
-    );
+    assert_eq!(verdict(&client, "t2", &["a"]).await, Verdict::Hold(HoldReason::Credentials));
     assert_eq!(set(r#"{"latency":"1ms"}"#).await, 200);
-    assert_eq!(
-        verdict(&client, "t2", &["a"]).await,
-        Verdict::Hold(HoldReason::Credentials)
-    );
+    assert_eq!(verdict(&client, "t2", &["a"]).await, Verdict::Hold(HoldReason::Credentials));
     assert_eq!(set(r#"{"rules":[]}"#).await, 200);
     assert_eq!(verdict(&client, "t2", &["a"]).await, Verdict::Accepted);
     assert_eq!(set(r#"{"rules":[{}]}"#).await, 400);
@@ -290,10 +209,7 @@ async fn only_events_with_a_refused_key_are_refused() {
 
 #[tokio::test]
 async fn a_task_is_stopped_deleted_and_created() {
-    let simulator = start(
-        true,
-        r#"{"tasks":[{"id":"t1","status":"STOPPED"},{"id":"t9"}],"remove_tasks":["t2"]}"#,
-    );
+    let simulator = start(true, r#"{"tasks":[{"id":"t1","status":"STOPPED"},{"id":"t9"}],"remove_tasks":["t2"]}"#);
     let client = client(&simulator);
     assert_eq!(verdict(&client, "t1", &["a"]).await, Verdict::TaskStopped);
     assert_eq!(verdict(&client, "t2", &["a"]).await, Verdict::UnknownTask);
@@ -310,10 +226,7 @@ async fn the_quota_answers_with_the_gateways_code() {
     assert_eq!(verdict(&client, "t1", &["b"]).await, Verdict::Accepted);
     let answer = submit(&client, "t1", &["c"]).await;
     assert_eq!(answer.verdict, Verdict::Busy(Pressure::Throttled));
-    assert_eq!(
-        (answer.error_code.as_deref(), answer.retry_after),
-        (Some("APIGW.0308"), Some(Duration::from_secs(2)))
-    );
+    assert_eq!((answer.error_code.as_deref(), answer.retry_after), (Some("APIGW.0308"), Some(Duration::from_secs(2))));
     assert_eq!(simulator.shutdown().totals.answers.get(&429), Some(&1));
 }
 
@@ -329,11 +242,7 @@ async fn a_failing_answer_is_recorded_or_not_as_the_fault_says() {
     ] {
         let simulator = start(true, &json!({"rules": [{"failure": failure, "count": 1}]}).to_string());
         let request_timeout = Duration::from_millis(500);
-        let client = OmsClient::new(OmsSettings {
-            request_timeout,
-            ..settings(&endpoint(&simulator))
-        })
-        .unwrap();
+        let client = OmsClient::new(OmsSettings { request_timeout, ..settings(&endpoint(&simulator)) }).unwrap();
         assert_eq!(submit(&client, "t1", &["a"]).await.status, status, "{failure}");
         assert_eq!(simulator.ledger().get("t1", "a").is_some(), recorded, "{failure}");
         assert_eq!(verdict(&client, "t1", &["b"]).await, Verdict::Accepted, "{failure}");
@@ -361,9 +270,6 @@ async fn a_taken_address_is_told() {
         faults: Faults::default(),
         seed: 0,
     };
-    let refused = Simulator::start(config)
-        .err()
-        .expect("the address is taken")
-        .to_string();
+    let refused = Simulator::start(config).err().expect("the address is taken").to_string();
     assert!(refused.contains(&simulator.addr().to_string()), "{refused}");
 }

@@ -34,9 +34,7 @@ pub(crate) fn settings(endpoint: &str) -> OmsSettings {
 async fn submit(client: &OmsClient) -> Answer {
     let task = TaskId::new("t1").unwrap();
     let submission = client.submit(&task, Bytes::from_static(BODY));
-    tokio::time::timeout(BOUND, submission)
-        .await
-        .expect("an answer within the bound")
+    tokio::time::timeout(BOUND, submission).await.expect("an answer within the bound")
 }
 
 async fn listen() -> (TcpListener, String) {
@@ -76,33 +74,17 @@ async fn answer_to(bytes: impl Into<Vec<u8>>) -> Answer {
 }
 
 fn http(status: u16, headers: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{headers}\r\n{body}",
-        body.len()
-    )
+    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
 }
 
 async fn check(status: u16, body: &str, expected: Verdict) {
     let answer = answer_to(http(status, "", body)).await;
-    assert_eq!(
-        (answer.verdict, answer.status),
-        (expected, Status::Http(status)),
-        "{status} {body}"
-    );
+    assert_eq!((answer.verdict, answer.status), (expected, Status::Http(status)), "{status} {body}");
 }
 
 async fn check_code(status: u16, code: &str, expected: Verdict) {
-    let answer = answer_to(http(
-        status,
-        "",
-        &format!(r#"{{"error_code":"{code}","error_msg":"m"}}"#),
-    ))
-    .await;
-    assert_eq!(
-        (answer.verdict, answer.error_code.as_deref()),
-        (expected, Some(code)),
-        "{status}"
-    );
+    let answer = answer_to(http(status, "", &format!(r#"{{"error_code":"{code}","error_msg":"m"}}"#))).await;
+    assert_eq!((answer.verdict, answer.error_code.as_deref()), (expected, Some(code)), "{status}");
 }
 
 #[tokio::test]
@@ -114,12 +96,7 @@ async fn accepted_is_2xx_with_an_empty_body_or_json_without_a_code() {
 
 #[tokio::test]
 async fn any_other_2xx_is_a_hold_of_the_endpoint() {
-    check(
-        200,
-        "<html><body>Please log in</body></html>",
-        Verdict::Hold(HoldReason::Endpoint),
-    )
-    .await;
+    check(200, "<html><body>Please log in</body></html>", Verdict::Hold(HoldReason::Endpoint)).await;
     check_code(200, "OMS.0001", Verdict::Hold(HoldReason::Endpoint)).await;
 }
 
@@ -208,10 +185,7 @@ async fn a_huge_body_is_cut_off_with_its_connection() {
     let answer = submit(&OmsClient::new(settings(&endpoint)).unwrap()).await;
     assert_eq!(answer.verdict, Verdict::Hold(HoldReason::Endpoint));
     assert_eq!(answer.error_message.unwrap().len(), MAX_MESSAGE_BYTES);
-    let written = tokio::time::timeout(BOUND, server)
-        .await
-        .expect("the client closes the connection")
-        .unwrap();
+    let written = tokio::time::timeout(BOUND, server).await.expect("the client closes the connection").unwrap();
     assert!(written >= MAX_BODY_BYTES / 2, "{written}");
 }
 
@@ -226,10 +200,7 @@ async fn a_connection_that_breaks_is_a_reset() {
         let answer = answer_to(bytes).await;
         let got = (answer.verdict, answer.status);
         assert_eq!(got, (Verdict::Busy(Pressure::Overloaded), Status::Reset), "{bytes:?}");
-        assert!(
-            answer.error_message.is_some_and(|message| !message.is_empty()),
-            "{bytes:?}"
-        );
+        assert!(answer.error_message.is_some_and(|message| !message.is_empty()), "{bytes:?}");
     }
 }
 
@@ -239,28 +210,18 @@ async fn a_connection_closed_before_the_request_is_a_reset() {
     let server = tokio::spawn(async move { drop(listener.accept().await.unwrap()) });
     let answer = submit(&OmsClient::new(settings(&endpoint)).unwrap()).await;
     server.await.unwrap();
-    assert_eq!(
-        (answer.verdict, answer.status),
-        (Verdict::Busy(Pressure::Overloaded), Status::Reset)
-    );
+    assert_eq!((answer.verdict, answer.status), (Verdict::Busy(Pressure::Overloaded), Status::Reset));
 }
 
 #[tokio::test]
 async fn an_answer_that_is_not_http_is_a_reset() {
     let answer = answer_to("220 mail.example.com ESMTP\r\n").await;
-    assert_eq!(
-        (answer.verdict, answer.status),
-        (Verdict::Busy(Pressure::Overloaded), Status::Reset)
-    );
+    assert_eq!((answer.verdict, answer.status), (Verdict::Busy(Pressure::Overloaded), Status::Reset));
 }
 
 #[tokio::test]
 async fn no_answer_in_time_is_a_timeout_and_so_is_half_an_answer() {
-    for bytes in [
-        "",
-        "HTTP/1.1 200 OK\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab",
-    ] {
+    for bytes in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"] {
         let (listener, endpoint) = listen().await;
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -270,14 +231,7 @@ async fn no_answer_in_time_is_a_timeout_and_so_is_half_an_answer() {
             stream.read_u8().await.ok()
         });
         let request_timeout = Duration::from_millis(200);
-        let answer = submit(
-            &OmsClient::new(OmsSettings {
-                request_timeout,
-                ..settings(&endpoint)
-            })
-            .unwrap(),
-        )
-        .await;
+        let answer = submit(&OmsClient::new(OmsSettings { request_timeout, ..settings(&endpoint) }).unwrap()).await;
         let got = (answer.verdict, answer.status);
         assert_eq!(got, (Verdict::Busy(Pressure::Overloaded), Status::Timeout), "{bytes:?}");
         assert_eq!(server.await.unwrap(), None);
@@ -289,10 +243,7 @@ async fn a_refused_connection_is_told_apart() {
     let (listener, endpoint) = listen().await;
     drop(listener);
     let answer = submit(&OmsClient::new(settings(&endpoint)).unwrap()).await;
-    assert_eq!(
-        (answer.verdict, answer.status),
-        (Verdict::Busy(Pressure::Overloaded), Status::Connect)
-    );
+    assert_eq!((answer.verdict, answer.status), (Verdict::Busy(Pressure::Overloaded), Status::Connect));
 }
 
 #[tokio::test]
@@ -309,11 +260,7 @@ async fn a_failed_tls_handshake_is_told_apart() {
         });
         let answer = submit(&OmsClient::new(settings(&endpoint.replace("http:", "https:"))).unwrap()).await;
         server.await.unwrap();
-        assert_eq!(
-            (answer.verdict, answer.status),
-            (Verdict::Busy(Pressure::Overloaded), Status::Tls),
-            "{answer:?}"
-        );
+        assert_eq!((answer.verdict, answer.status), (Verdict::Busy(Pressure::Overloaded), Status::Tls), "{answer:?}");
     }
 }
 
@@ -323,10 +270,7 @@ async fn a_connection_is_reused_and_a_request_on_it_never_repeated() {
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         request(&mut stream).await.unwrap();
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         request(&mut stream).await.unwrap();
         listener
     });
@@ -351,11 +295,7 @@ async fn a_request_carries_what_it_should_and_no_more() {
     let mut lines: Vec<_> = head.split("\r\n").collect();
     assert_eq!(lines.remove(0), "POST /v2/p1/sync-tasks/t1/events HTTP/1.1");
     assert_eq!(body.as_bytes(), BODY);
-    let mut names: Vec<_> = lines
-        .iter()
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, _)| name)
-        .collect();
+    let mut names: Vec<_> = lines.iter().filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
     names.sort_unstable();
     let expected = [
         "accept",
@@ -369,12 +309,6 @@ async fn a_request_carries_what_it_should_and_no_more() {
         "x-security-token",
     ];
     assert_eq!(names, expected);
-    assert!(
-        lines.contains(&concat!("user-agent: oms-sync-worker/", env!("CARGO_PKG_VERSION"))),
-        "{head}"
-    );
-    assert!(
-        head.contains("SignedHeaders=host;x-project-id;x-sdk-date;x-security-token, Signature="),
-        "{head}"
-    );
+    assert!(lines.contains(&concat!("user-agent: oms-sync-worker/", env!("CARGO_PKG_VERSION"))), "{head}");
+    assert!(head.contains("SignedHeaders=host;x-project-id;x-sdk-date;x-security-token, Signature="), "{head}");
 }

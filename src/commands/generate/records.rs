@@ -18,12 +18,7 @@ const ODD_KEY_EVERY: u64 = 50;
 const FIRST_EVENT_S: u64 = 1_767_225_600;
 
 /// What AWS leaves as it is in a key, besides letters and digits.
-const ESCAPED: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'/');
+const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// What to generate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,16 +66,8 @@ impl Generator {
     /// A generator at its first record.
     #[must_use]
     pub fn new(config: GeneratorConfig) -> Self {
-        let config = GeneratorConfig {
-            keys: config.keys.max(1),
-            buckets: config.buckets.max(1),
-            ..config
-        };
-        Self {
-            config,
-            next: 0,
-            rng: Rng::with_seed(config.seed),
-        }
+        let config = GeneratorConfig { keys: config.keys.max(1), buckets: config.buckets.max(1), ..config };
+        Self { config, next: 0, rng: Rng::with_seed(config.seed) }
     }
 
     /// How many different objects all records are about.
@@ -115,9 +102,7 @@ impl Generator {
     fn aws_s3(&mut self, number: u64, bucket: &str, object_key: &str) -> String {
         let since = Duration::from_secs(FIRST_EVENT_S + self.config.seed % 86_400) + Duration::from_millis(number);
         let time = humantime::format_rfc3339_millis(UNIX_EPOCH + since);
-        let key = utf8_percent_encode(object_key, &ESCAPED)
-            .to_string()
-            .replace("%20", "+");
+        let key = utf8_percent_encode(object_key, &ESCAPED).to_string().replace("%20", "+");
         let (size, tag, request) = (self.rng.u32(1..), self.rng.u128(..), self.rng.u64(..));
         format!(
             concat!(
@@ -145,20 +130,11 @@ impl Iterator for Generator {
             return None;
         }
         self.next += 1;
-        let object = if number < self.config.keys {
-            number
-        } else {
-            self.rng.u64(..self.config.keys)
-        };
+        let object = if number < self.config.keys { number } else { self.rng.u64(..self.config.keys) };
         let bucket = bucket_name(object % u64::from(self.config.buckets));
         let object_key = self.object_key(object);
         let value = self.value(number, &bucket, &object_key);
-        Some(GeneratedRecord {
-            key: format!("{bucket}/{object_key}"),
-            value,
-            bucket,
-            object_key,
-        })
+        Some(GeneratedRecord { key: format!("{bucket}/{object_key}"), value, bucket, object_key })
     }
 }
 
@@ -179,13 +155,8 @@ mod tests {
     use crate::formats::{self, DecodeOptions, Outcome};
     use crate::pipeline::record::Record;
 
-    const CONFIG: GeneratorConfig = GeneratorConfig {
-        format: Format::AwsS3,
-        records: 300,
-        keys: 100,
-        buckets: 3,
-        seed: 7,
-    };
+    const CONFIG: GeneratorConfig =
+        GeneratorConfig { format: Format::AwsS3, records: 300, keys: 100, buckets: 3, seed: 7 };
 
     fn all(config: GeneratorConfig) -> Vec<GeneratedRecord> {
         Generator::new(config).collect()
@@ -221,24 +192,11 @@ mod tests {
 
     #[test]
     fn there_are_as_many_objects_as_asked_for() {
-        let distinct = |config| {
-            all(config)
-                .into_iter()
-                .map(|record| record.key)
-                .collect::<HashSet<_>>()
-                .len()
-        };
+        let distinct = |config| all(config).into_iter().map(|record| record.key).collect::<HashSet<_>>().len();
         assert_eq!(distinct(CONFIG), 100);
         assert_eq!(Generator::new(CONFIG).distinct_keys(), 100);
         assert_eq!(distinct(GeneratorConfig { keys: 1_000, ..CONFIG }), 300);
-        assert_eq!(
-            distinct(GeneratorConfig {
-                keys: 0,
-                buckets: 0,
-                ..CONFIG
-            }),
-            1
-        );
+        assert_eq!(distinct(GeneratorConfig { keys: 0, buckets: 0, ..CONFIG }), 1);
     }
 
     #[test]
@@ -246,20 +204,12 @@ mod tests {
         let records = all(GeneratorConfig { keys: 300, ..CONFIG });
         assert!(records.iter().all(|record| record.object_key.chars().count() == 40));
         for odd in [' ', '+', '照'] {
-            assert_eq!(
-                records.iter().filter(|record| record.object_key.contains(odd)).count(),
-                6,
-                "{odd}"
-            );
+            assert_eq!(records.iter().filter(|record| record.object_key.contains(odd)).count(), 6, "{odd}");
         }
     }
 
     #[test]
     fn an_s3_record_has_about_700_bytes() {
-        assert!(
-            all(CONFIG)
-                .iter()
-                .all(|record| (650..=750).contains(&record.value.len()))
-        );
+        assert!(all(CONFIG).iter().all(|record| (650..=750).contains(&record.value.len())));
     }
 }

@@ -122,13 +122,7 @@ pub fn write(
     }
     flushed?;
     progress(records);
-    Ok(Written {
-        records,
-        distinct_keys,
-        bytes,
-        elapsed: pace.elapsed(),
-        buckets,
-    })
+    Ok(Written { records, distinct_keys, bytes, elapsed: pace.elapsed(), buckets })
 }
 
 fn connect(settings: &WriteSettings) -> Result<BaseProducer<Reports>, WriteError> {
@@ -166,11 +160,7 @@ fn fail_on_reports(reports: &Reports) -> Result<(), WriteError> {
     }
     let confirmed = reports.confirmed.load(Ordering::Relaxed);
     let first = reports.first_failure.get().cloned().unwrap_or_default();
-    Err(WriteError::Delivery {
-        failed,
-        confirmed,
-        first,
-    })
+    Err(WriteError::Delivery { failed, confirmed, first })
 }
 
 /// When each record is due.
@@ -181,14 +171,8 @@ struct Pace {
 
 impl Pace {
     fn start(rate: Option<u32>) -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "writing is paced by the clock; the records do not depend on it"
-        )]
-        Self {
-            started: Instant::now(),
-            rate,
-        }
+        #[expect(clippy::disallowed_methods, reason = "writing is paced by the clock; the records do not depend on it")]
+        Self { started: Instant::now(), rate }
     }
 
     fn elapsed(&self) -> Duration {

@@ -13,23 +13,11 @@ const KNOWN_REGIONS: [&str; 3] = ["cn-north-4", "cn-east-3", "cn-southwest-2"];
 
 pub(super) fn check(mut oms: document::Oms, findings: &mut Findings) -> Option<Oms> {
     let endpoint = check_endpoint(&oms, findings);
-    let project_id = id(
-        "oms.project_id",
-        oms.project_id.as_deref(),
-        "the id of the project",
-        findings,
-    );
+    let project_id = id("oms.project_id", oms.project_id.as_deref(), "the id of the project", findings);
     let project_id = project_id.map(str::to_owned);
     let credentials = check_credentials(std::mem::take(&mut oms.credentials), findings);
-    if oms
-        .max_requests_per_second
-        .is_some_and(|rate| !(rate > 0.0 && rate <= 1e6))
-    {
-        findings.add(
-            "oms.max_requests_per_second",
-            "out of range",
-            "write more than 0 and at most 1000000, or null",
-        );
+    if oms.max_requests_per_second.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)) {
+        findings.add("oms.max_requests_per_second", "out of range", "write more than 0 and at most 1000000, or null");
     }
     Some(Oms {
         endpoint: endpoint?,
@@ -69,12 +57,7 @@ fn check_endpoint(oms: &document::Oms, findings: &mut Findings) -> Option<String
         }
         return derived;
     }
-    let written = required(
-        "oms.endpoint",
-        oms.endpoint.as_deref(),
-        "write oms.region or oms.endpoint",
-        findings,
-    )?;
+    let written = required("oms.endpoint", oms.endpoint.as_deref(), "write oms.region or oms.endpoint", findings)?;
     let wrong = match Url::parse(written) {
         Err(why) => format!("not a URL: {why}"),
         Ok(url) if !["http", "https"].contains(&url.scheme()) => "neither http nor https".to_owned(),
@@ -89,47 +72,21 @@ fn check_endpoint(oms: &document::Oms, findings: &mut Findings) -> Option<String
 
 fn check_credentials(written: document::Credentials, findings: &mut Findings) -> Option<Credentials> {
     if !matches!(written.source, CredentialSource::Auto | CredentialSource::Static) {
-        findings.add(
-            "oms.credentials.source",
-            "not available yet: this source",
-            "write auto or static",
-        );
+        findings.add("oms.credentials.source", "not available yet: this source", "write auto or static");
     }
     if written.directory.is_some() {
-        findings.add(
-            "oms.credentials.directory",
-            "not available yet: credentials from files",
-            "take it out",
-        );
+        findings.add("oms.credentials.directory", "not available yet: credentials from files", "take it out");
     }
     if written.user != User::default() {
-        findings.add(
-            "oms.credentials.user",
-            "not available yet: credentials of an IAM user",
-            "take it out",
-        );
+        findings.add("oms.credentials.user", "not available yet: credentials of an IAM user", "take it out");
     }
     let missing = |names: &str| format!("write it, or set {names}");
     let access = missing("HUAWEICLOUD_SDK_AK or CLOUD_SDK_AK");
-    let access_key = credential(
-        "oms.credentials.access_key",
-        written.access_key,
-        Some(&access),
-        findings,
-    );
+    let access_key = credential("oms.credentials.access_key", written.access_key, Some(&access), findings);
     let secret = missing("HUAWEICLOUD_SDK_SK or CLOUD_SDK_SK");
-    let secret_key = credential(
-        "oms.credentials.secret_key",
-        written.secret_key,
-        Some(&secret),
-        findings,
-    );
+    let secret_key = credential("oms.credentials.secret_key", written.secret_key, Some(&secret), findings);
     let security_token = credential("oms.credentials.security_token", written.security_token, None, findings);
-    Some(Credentials {
-        access_key: access_key?,
-        secret_key: secret_key?,
-        security_token,
-    })
+    Some(Credentials { access_key: access_key?, secret_key: secret_key?, security_token })
 }
 
 fn credential(path: &str, written: Option<Secret>, missing: Option<&str>, findings: &mut Findings) -> Option<Secret> {
@@ -143,10 +100,6 @@ fn credential(path: &str, written: Option<Secret>, missing: Option<&str>, findin
     if secret.expose().chars().all(|c| c.is_ascii_graphic()) {
         return Some(secret);
     }
-    findings.add(
-        path,
-        "holds a blank, a control character or a letter outside ASCII",
-        "write it as it was given out",
-    );
+    findings.add(path, "holds a blank, a control character or a letter outside ASCII", "write it as it was given out");
     None
 }

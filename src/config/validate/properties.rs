@@ -12,71 +12,37 @@ const OWNED: [(&str, &str); 16] = [
     ("metadata.broker.list", "use kafka.brokers"),
     ("group.id", "use kafka.group_id"),
     ("auto.offset.reset", "use kafka.start_from and kafka.out_of_range"),
-    (
-        "enable.auto.commit",
-        "the worker commits only what is settled; leave it out",
-    ),
-    (
-        "auto.commit.enable",
-        "the worker commits only what is settled; leave it out",
-    ),
+    ("enable.auto.commit", "the worker commits only what is settled; leave it out"),
+    ("auto.commit.enable", "the worker commits only what is settled; leave it out"),
     ("auto.commit.interval.ms", "use kafka.commit_interval"),
-    (
-        "enable.auto.offset.store",
-        "the worker commits only what is settled; leave it out",
-    ),
-    (
-        "offset.store.method",
-        "the worker commits only what is settled; leave it out",
-    ),
+    ("enable.auto.offset.store", "the worker commits only what is settled; leave it out"),
+    ("offset.store.method", "the worker commits only what is settled; leave it out"),
     ("enable.partition.eof", "the worker needs it for the lag; leave it out"),
-    (
-        "enable.idempotence",
-        "dead letters are always produced so; leave it out",
-    ),
+    ("enable.idempotence", "dead letters are always produced so; leave it out"),
     ("acks", "dead letters always wait for all replicas; leave it out"),
-    (
-        "request.required.acks",
-        "dead letters always wait for all replicas; leave it out",
-    ),
+    ("request.required.acks", "dead letters always wait for all replicas; leave it out"),
     ("transactional.id", "the worker does not use transactions; leave it out"),
-    (
-        "delivery.report.only.error",
-        "the worker waits for every delivery report; leave it out",
-    ),
-    (
-        "statistics.interval.ms",
-        "the worker needs it for the lag; leave it out",
-    ),
+    ("delivery.report.only.error", "the worker waits for every delivery report; leave it out"),
+    ("statistics.interval.ms", "the worker needs it for the lag; leave it out"),
 ];
 
 /// What librdkafka refuses together with `group.protocol=consumer`.
-const CLASSIC_ONLY: [&str; 4] = [
-    "session.timeout.ms",
-    "heartbeat.interval.ms",
-    "partition.assignment.strategy",
-    "group.protocol.type",
-];
+const CLASSIC_ONLY: [&str; 4] =
+    ["session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy", "group.protocol.type"];
 
 /// Assignment strategies that the worker knows how to follow; the first is cooperative, the others are not.
 const STRATEGIES: [&str; 3] = ["cooperative-sticky", "range", "roundrobin"];
 
 /// Adds a problem for each property that the worker owns, that contradicts another, or that librdkafka refuses.
 pub(super) fn check(properties: &Properties, findings: &mut Findings) {
-    let new_protocol = properties
-        .as_map()
-        .get("group.protocol")
-        .is_some_and(|value| value.eq_ignore_ascii_case("consumer"));
+    let new_protocol =
+        properties.as_map().get("group.protocol").is_some_and(|value| value.eq_ignore_ascii_case("consumer"));
     for (name, value) in properties.iter() {
         let path = format!("kafka.properties.{name}");
         if let Some((_, instead)) = OWNED.iter().find(|(owned, _)| *owned == name) {
             findings.add(&path, "the worker owns this property", instead);
         } else if new_protocol && CLASSIC_ONLY.contains(&name) {
-            findings.add(
-                &path,
-                "cannot be set with group.protocol=consumer",
-                "leave it out; the broker decides it",
-            );
+            findings.add(&path, "cannot be set with group.protocol=consumer", "leave it out; the broker decides it");
         } else if name == "partition.assignment.strategy" {
             check_strategy(&path, value, findings);
         } else if let Some(why) = refused_by_librdkafka(name, value) {
@@ -110,11 +76,7 @@ mod tests {
     fn problems(json: serde_json::Value) -> Vec<String> {
         let mut findings = Findings::default();
         check(&serde_json::from_value(json).unwrap(), &mut findings);
-        findings
-            .into_problems()
-            .iter()
-            .map(|problem| format!("{}: {}", problem.path, problem.what))
-            .collect()
+        findings.into_problems().iter().map(|problem| format!("{}: {}", problem.path, problem.what)).collect()
     }
 
     #[test]
@@ -144,11 +106,7 @@ mod tests {
 
     #[test]
     fn strategies_are_known_ones_and_not_mixed() {
-        for (strategy, count) in [
-            ("cooperative-sticky", 0),
-            ("sticky", 1),
-            ("range,cooperative-sticky", 1),
-        ] {
+        for (strategy, count) in [("cooperative-sticky", 0), ("sticky", 1), ("range,cooperative-sticky", 1)] {
             let found = problems(serde_json::json!({ "partition.assignment.strategy": strategy }));
             assert_eq!(found.len(), count, "{strategy}");
         }
@@ -158,9 +116,6 @@ mod tests {
     fn librdkafka_is_asked_about_every_name_and_value() {
         let found = problems(serde_json::json!({ "sasl.mechanizm": "PLAIN", "socket.timeout.ms": "soon" }));
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(
-            found[0].contains("sasl.mechanizm") && found[1].contains("socket.timeout.ms"),
-            "{found:?}"
-        );
+        assert!(found[0].contains("sasl.mechanizm") && found[1].contains("socket.timeout.ms"), "{found:?}");
     }
 }

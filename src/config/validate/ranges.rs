@@ -19,13 +19,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
 }
 
 fn check_durations(document: &Document, findings: &mut Findings) {
-    let Document {
-        kafka,
-        oms,
-        retry,
-        shutdown,
-        ..
-    } = document;
+    let Document { kafka, oms, retry, shutdown, .. } = document;
     let spans = [
         ("kafka.commit_interval", kafka.commit_interval),
         ("oms.connect_timeout", oms.connect_timeout),
@@ -47,38 +41,16 @@ fn check_durations(document: &Document, findings: &mut Findings) {
 }
 
 fn check_numbers(document: &Document, findings: &mut Findings) {
-    let Document {
-        oms,
-        records,
-        events,
-        limits,
-        ..
-    } = document;
+    let Document { oms, records, events, limits, .. } = document;
     let numbers = [
         ("events.max_keys", events.max_keys as u64, 1..=10),
         ("oms.max_in_flight", oms.max_in_flight.into(), 1..=MAX_IN_FLIGHT),
-        (
-            "oms.max_in_flight_per_task",
-            oms.max_in_flight_per_task.into(),
-            1..=MAX_IN_FLIGHT,
-        ),
+        ("oms.max_in_flight_per_task", oms.max_in_flight_per_task.into(), 1..=MAX_IN_FLIGHT),
         ("records.max_changes", records.max_changes as u64, 1..=1_000_000),
-        (
-            "limits.max_unsettled_changes",
-            limits.max_unsettled_changes as u64,
-            1..=100_000_000,
-        ),
+        ("limits.max_unsettled_changes", limits.max_unsettled_changes as u64, 1..=100_000_000),
         ("limits.max_unsettled_bytes", limits.max_unsettled_bytes, 1..=1 << 40),
-        (
-            "limits.max_pending_keys_per_task",
-            limits.max_pending_keys_per_task as u64,
-            1..=100_000_000,
-        ),
-        (
-            "limits.max_uncommitted_records",
-            limits.max_uncommitted_records as u64,
-            1..=1_000_000_000,
-        ),
+        ("limits.max_pending_keys_per_task", limits.max_pending_keys_per_task as u64, 1..=100_000_000),
+        ("limits.max_uncommitted_records", limits.max_uncommitted_records as u64, 1..=1_000_000_000),
         ("limits.max_tasks", limits.max_tasks as u64, 1..=1_000_000),
     ];
     for (path, value, range) in numbers {

@@ -9,25 +9,15 @@ const MAX_TOPIC_CHARS: usize = 249;
 pub(super) fn check(document: &Document, findings: &mut Findings) {
     let topics = &document.kafka.topics;
     if topics.is_empty() {
-        findings.add(
-            "kafka.topics",
-            "missing",
-            "write a list of topics, such as [object-changes]",
-        );
+        findings.add("kafka.topics", "missing", "write a list of topics, such as [object-changes]");
     }
     for (index, topic) in topics.iter().enumerate() {
         let path = format!("kafka.topics[{index}]");
         check_topic(&path, topic, findings);
         if let Some(first) = topics[..index].iter().position(|earlier| earlier == topic) {
-            findings.add(
-                &path,
-                &format!("the same as kafka.topics[{first}]"),
-                "name each topic once",
-            );
+            findings.add(&path, &format!("the same as kafka.topics[{first}]"), "name each topic once");
         }
-        let source = topics
-            .iter()
-            .find(|source| document.dead_letter.topic_of(source) == *topic);
+        let source = topics.iter().find(|source| document.dead_letter.topic_of(source) == *topic);
         if let Some(source) = source {
             let what = format!("{topic} is also the dead-letter topic of {source}");
             findings.add(&path, &what, "take it out, or name another dead_letter.topic");
@@ -40,11 +30,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         check_topic("dead_letter.topic", topic, findings);
     }
     for topic in document.records.topics.keys().filter(|topic| !topics.contains(topic)) {
-        findings.add(
-            &format!("records.topics.{topic}"),
-            "not one of kafka.topics",
-            "add it there or take it out here",
-        );
+        findings.add(&format!("records.topics.{topic}"), "not one of kafka.topics", "add it there or take it out here");
     }
 }
 
@@ -53,11 +39,7 @@ fn check_topic(path: &str, topic: &str, findings: &mut Findings) {
     if topic.starts_with('^') {
         findings.add(path, "a pattern of topics", "name each topic; patterns are not taken");
     } else if topic.is_empty() || topic == "." || topic == ".." || !topic.chars().all(legal) {
-        findings.add(
-            path,
-            &format!("{topic:?} is not the name of a topic"),
-            "write letters, digits, '.', '_' and '-'",
-        );
+        findings.add(path, &format!("{topic:?} is not the name of a topic"), "write letters, digits, '.', '_' and '-'");
     } else if topic.len() > MAX_TOPIC_CHARS {
         let what = format!("the name of the topic {topic} has {} characters", topic.len());
         findings.add(path, &what, &format!("write at most {MAX_TOPIC_CHARS}"));

@@ -83,9 +83,7 @@ async fn serve(stream: TcpStream, state: Arc<AdminState>, metrics: Arc<Metrics>)
 fn answer(method: &Method, path: &str, state: &AdminState, metrics: &Metrics) -> Response<Full<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
         let mut refusal = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
-        refusal
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refusal;
     }
     match path {
@@ -96,11 +94,7 @@ fn answer(method: &Method, path: &str, state: &AdminState, metrics: &Metrics) ->
         "/livez" => probe(state.stall().as_slice()),
         "/readyz" => probe(&state.unready()),
         "/status" => respond(StatusCode::OK, JSON, state.status().as_bytes().to_vec()),
-        _ => respond(
-            StatusCode::NOT_FOUND,
-            TEXT,
-            "try /metrics, /livez, /readyz or /status\n",
-        ),
+        _ => respond(StatusCode::NOT_FOUND, TEXT, "try /metrics, /livez, /readyz or /status\n"),
     }
 }
 
@@ -116,11 +110,7 @@ fn probe(problems: &[String]) -> Response<Full<Bytes>> {
 fn respond(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

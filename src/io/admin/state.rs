@@ -24,15 +24,7 @@ impl AdminState {
     #[must_use]
     pub fn new(beat_timeout: Duration) -> Self {
         let unready = vec!["starting".to_owned()];
-        Self {
-            beat_timeout,
-            told: Mutex::new(Told {
-                last_beat: now(),
-                stall: None,
-                unready,
-                status: "{}".into(),
-            }),
-        }
+        Self { beat_timeout, told: Mutex::new(Told { last_beat: now(), stall: None, unready, status: "{}".into() }) }
     }
 
     /// The loop turns. Call it on every turn, and at least a few times within the timeout.
@@ -77,10 +69,7 @@ impl AdminState {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a shell: the age of the last beat is measured where it is asked"
-)]
+#[expect(clippy::disallowed_methods, reason = "a shell: the age of the last beat is measured where it is asked")]
 fn now() -> Instant {
     Instant::now()
 }

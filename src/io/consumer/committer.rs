@@ -13,14 +13,15 @@ use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::Context;
-use super::{ConsumerEvent, Events, TopicPartition};
+use super::{ConsumerEvent, Events};
 use crate::io::fault::Fault;
+use crate::pipeline::partition::PartitionName;
 
 /// What reaches the committing thread.
 #[derive(Debug)]
 pub(super) enum Request {
     /// Next offsets.
-    Commit(Vec<(TopicPartition, i64)>),
+    Commit(Vec<(PartitionName, i64)>),
     /// Finish what was asked before, then end.
     End,
 }
@@ -49,7 +50,7 @@ fn run(consumer: &BaseConsumer<Context>, inbox: &Receiver<Request>, events: &Eve
 }
 
 /// An error may concern some of the offsets only: then librdkafka gives one of them.
-fn commit(consumer: &BaseConsumer<Context>, offsets: &[(TopicPartition, i64)]) -> KafkaResult<()> {
+fn commit(consumer: &BaseConsumer<Context>, offsets: &[(PartitionName, i64)]) -> KafkaResult<()> {
     let mut list = TopicPartitionList::with_capacity(offsets.len());
     for (at, next) in offsets {
         list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*next))?;

@@ -61,11 +61,7 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(notices: Sender<Notice>) -> Self {
-        Self {
-            notices,
-            closing: AtomicBool::new(false),
-            reason: Mutex::new(None),
-        }
+        Self { notices, closing: AtomicBool::new(false), reason: Mutex::new(None) }
     }
 
     /// From now on partitions are given up in the callback.
@@ -108,10 +104,7 @@ impl ConsumerContext for Context {
         } else if assign {
             self.note(Notice::Assign(partitions.clone()));
         } else {
-            self.note(Notice::Revoke {
-                partitions: partitions.clone(),
-                lost: consumer.assignment_lost(),
-            });
+            self.note(Notice::Revoke { partitions: partitions.clone(), lost: consumer.assignment_lost() });
         }
     }
 }
@@ -129,11 +122,7 @@ fn samples(statistics: Statistics) -> Vec<Sample> {
     for (topic, Topic { partitions }) in statistics.topics {
         for (partition, figures) in partitions {
             if partition >= 0 {
-                samples.push(Sample {
-                    topic: topic.clone(),
-                    partition,
-                    figures,
-                });
+                samples.push(Sample { topic: topic.clone(), partition, figures });
             }
         }
     }
@@ -151,13 +140,6 @@ mod tests {
             "-1":{"partition":-1,"eof_offset":-1001,"fetchq_cnt":0,"hi_offset":-1001,"ls_offset":-1001}}}}}"#;
         let samples = samples(serde_json::from_str(json).unwrap());
         assert_eq!(samples.len(), 1);
-        assert_eq!(
-            (
-                samples[0].partition,
-                samples[0].figures.eof_offset,
-                samples[0].figures.ls_offset
-            ),
-            (0, 5, 8)
-        );
+        assert_eq!((samples[0].partition, samples[0].figures.eof_offset, samples[0].figures.ls_offset), (0, 5, 8));
     }
 }

@@ -86,11 +86,7 @@ mod tests {
         assert_eq!(end.sample(12, true, Some(10)), None);
         end.disturb();
         assert_eq!(end.sample(12, true, Some(10)), None, "the figure may be from before");
-        assert_eq!(
-            end.sample(12, true, Some(10)),
-            None,
-            "and stay so while the broker is down"
-        );
+        assert_eq!(end.sample(12, true, Some(10)), None, "and stay so while the broker is down");
         end.delivered();
         assert_eq!(end.sample(12, true, Some(10)), None);
         assert_eq!(end.sample(12, true, Some(10)), Some(12));

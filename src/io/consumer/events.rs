@@ -5,13 +5,13 @@ use std::sync::mpsc::Sender;
 use super::Signal;
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
-pub use crate::pipeline::partition::PartitionName as TopicPartition;
+use crate::pipeline::partition::PartitionName;
 
 /// A partition as it was assigned to this member.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Assignment {
     /// Which.
-    pub at: TopicPartition,
+    pub at: PartitionName,
     /// Told apart from every other assignment of this process: what belongs to another epoch is dead.
     pub epoch: u64,
     /// The group's commit point when it was assigned; `None` where it has none yet.
@@ -54,20 +54,20 @@ pub enum ConsumerEvent {
         /// Whether the brokers took all of it. After an error they may have taken a part.
         result: Result<(), Fault>,
         /// What was asked for: next offsets.
-        offsets: Vec<(TopicPartition, i64)>,
+        offsets: Vec<(PartitionName, i64)>,
     },
     /// Nothing below `offset` is left to deliver, transactions' control records included: with nothing unsettled it
     /// is the partition's commit point. Told only where it is above what the records themselves tell.
     Ended {
         /// Which partition.
-        at: TopicPartition,
+        at: PartitionName,
         /// The assignment that it belongs to.
         epoch: u64,
         /// Next offset that can ever be delivered.
         offset: i64,
     },
     /// The brokers' ends of the assigned partitions (the last stable offset with `read_committed`), for the lag.
-    Watermarks(Vec<(TopicPartition, i64)>),
+    Watermarks(Vec<(PartitionName, i64)>),
     /// Something is wrong. Unless `fatal`, the client goes on trying by itself.
     Error {
         /// What.
@@ -85,11 +85,11 @@ pub enum ConsumerEvent {
 #[derive(Debug)]
 pub enum Command {
     /// Deliver nothing of these until resumed. Throws prefetched records away: a coarse tool.
-    Pause(Vec<TopicPartition>),
+    Pause(Vec<PartitionName>),
     /// Undo [`Command::Pause`].
-    Resume(Vec<TopicPartition>),
+    Resume(Vec<PartitionName>),
     /// The revoke of exactly these is done.
-    Unassign(Vec<TopicPartition>),
+    Unassign(Vec<PartitionName>),
     /// Leave the group and end the thread. What is revoked by it is given up without an event.
     Close,
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rustc_hash::FxHashMap;
 
+use super::Assignment;
 use super::ends::End;
-use super::{Assignment, TopicPartition};
+use crate::pipeline::partition::PartitionName;
 
 /// One assigned partition.
 #[derive(Debug)]
@@ -75,22 +76,9 @@ impl Partitions {
         self.epoch += 1;
         let index = self.topic_index(topic);
         let (topic, parts) = &mut self.topics[index];
-        let part = Part {
-            epoch: self.epoch,
-            committed,
-            last: None,
-            end: End::default(),
-            held: false,
-        };
+        let part = Part { epoch: self.epoch, committed, last: None, end: End::default(), held: false };
         parts.insert(partition, part);
-        Assignment {
-            at: TopicPartition {
-                topic: Arc::clone(topic),
-                partition,
-            },
-            epoch: self.epoch,
-            committed,
-        }
+        Assignment { at: PartitionName { topic: Arc::clone(topic), partition }, epoch: self.epoch, committed }
     }
 
     /// Ends an assignment.
@@ -109,15 +97,8 @@ impl Partitions {
     /// The assignment of a partition as it was told.
     pub(super) fn assignment(&mut self, topic: &str, partition: i32) -> Option<Assignment> {
         let (name, part) = self.get_mut(topic, partition)?;
-        let at = TopicPartition {
-            topic: Arc::clone(name),
-            partition,
-        };
-        Some(Assignment {
-            at,
-            epoch: part.epoch,
-            committed: part.committed,
-        })
+        let at = PartitionName { topic: Arc::clone(name), partition };
+        Some(Assignment { at, epoch: part.epoch, committed: part.committed })
     }
 
     /// Takes note of a delivered record.
@@ -148,10 +129,7 @@ impl Partitions {
     /// An end was delivered, of which librdkafka's wrapper tells the partition's number only: it says something where
     /// just one topic has that number.
     pub(super) fn note_end(&mut self, partition: i32) {
-        let mut parts = self
-            .topics
-            .iter_mut()
-            .filter_map(|(_, parts)| parts.get_mut(&partition));
+        let mut parts = self.topics.iter_mut().filter_map(|(_, parts)| parts.get_mut(&partition));
         if let (Some(part), None) = (parts.next(), parts.next()) {
             part.end.delivered();
         }
@@ -176,7 +154,7 @@ impl Partitions {
     }
 
     /// Sets the loop's hold, and gives those of them for which that is a change.
-    pub(super) fn hold(&mut self, which: &[TopicPartition], held: bool) -> TopicPartitionList {
+    pub(super) fn hold(&mut self, which: &[PartitionName], held: bool) -> TopicPartitionList {
         let mut changed = TopicPartitionList::new();
         for at in which {
             if let Some((_, part)) = self.get_mut(&at.topic, at.partition)
@@ -192,7 +170,7 @@ impl Partitions {
 }
 
 /// A list for librdkafka. It must be dropped before the consumer is: one that outlives it makes closing hang.
-pub(super) fn list(partitions: &[TopicPartition]) -> TopicPartitionList {
+pub(super) fn list(partitions: &[PartitionName]) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for at in partitions {
         list.add_partition(&at.topic, at.partition);
@@ -202,11 +180,7 @@ pub(super) fn list(partitions: &[TopicPartition]) -> TopicPartitionList {
 
 /// The offset of a list's element, where it is one.
 pub(super) fn concrete(offset: Offset) -> Option<i64> {
-    if let Offset::Offset(offset) = offset {
-        Some(offset)
-    } else {
-        None
-    }
+    if let Offset::Offset(offset) = offset { Some(offset) } else { None }
 }
 
 #[cfg(test)]
@@ -237,9 +211,7 @@ mod tests {
         let mut partitions = Partitions::default();
         let old = partitions.assign("t", 0, Some(100));
         let noted = partitions.note("t", 0, 0);
-        let Noted::Restarted { old: ended, new } = noted else {
-            panic!("{noted:?}")
-        };
+        let Noted::Restarted { old: ended, new } = noted else { panic!("{noted:?}") };
         assert_eq!(ended, old);
         assert_ne!(new.epoch, old.epoch);
         assert_eq!(new.committed, None);

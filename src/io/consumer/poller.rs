@@ -15,11 +15,11 @@ use super::errors::ErrorGate;
 use super::partitions::Partitions;
 use super::rebalance;
 use super::{
-    Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_OPEN_BATCHES, MissingOffset, Signal,
-    TopicPartition, now,
+    Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_OPEN_BATCHES, MissingOffset, Signal, now,
 };
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
+use crate::pipeline::partition::PartitionName;
 use crate::pipeline::record::Record;
 
 mod callbacks;
@@ -66,7 +66,7 @@ pub(super) struct Poller<F> {
     /// Given by the group, not taken up yet: their commit points are to be looked up.
     assigned: Option<TopicPartitionList>,
     /// Told as revoked, not given up yet.
-    revoked: Vec<TopicPartition>,
+    revoked: Vec<PartitionName>,
     batch: Vec<(u64, Incoming)>,
     batch_bytes: usize,
     /// Batches told and not admitted.
@@ -179,8 +179,8 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         }
     }
 
-    fn unassign(&mut self, which: &[TopicPartition]) {
-        let done: Vec<TopicPartition> = which.iter().filter(|at| self.revoked.contains(at)).cloned().collect();
+    fn unassign(&mut self, which: &[PartitionName]) {
+        let done: Vec<PartitionName> = which.iter().filter(|at| self.revoked.contains(at)).cloned().collect();
         if done.is_empty() {
             return;
         }
@@ -200,13 +200,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
     /// librdkafka would wait for this for ever.
     fn fail(&mut self, error: &KafkaError, what: &str) {
         let Fault { code, text } = Fault::new(error, None);
-        self.tell_fault(
-            Fault {
-                code,
-                text: format!("{what}: {text}"),
-            },
-            true,
-        );
+        self.tell_fault(Fault { code, text: format!("{what}: {text}") }, true);
     }
 
     fn tell_fault(&mut self, fault: Fault, fatal: bool) {

@@ -6,10 +6,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::Assignment;
 use super::context::{Context, give_up};
 use super::partitions::{Partitions, concrete, list};
 use super::settings::MissingOffset;
-use super::{Assignment, TopicPartition};
+use crate::pipeline::partition::PartitionName;
 
 /// How long one look-up of commit points may keep the thread from polling; it is tried again after a poll.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,7 +21,7 @@ pub(super) enum AssignError {
     /// The commit points could not be read; to be tried again.
     Retry(KafkaError),
     /// The group has no commit point there, and `start_from` says to stop.
-    NoCommitPoint(TopicPartition),
+    NoCommitPoint(PartitionName),
     /// librdkafka refused the assignment.
     Refused(KafkaError),
 }
@@ -34,9 +35,7 @@ pub(super) fn assign(
 ) -> Result<Vec<Assignment>, AssignError> {
     let mut start = TopicPartitionList::new();
     if assigned.count() > 0 {
-        start = consumer
-            .committed_offsets(assigned.clone(), COMMITTED_TIMEOUT)
-            .map_err(AssignError::Retry)?;
+        start = consumer.committed_offsets(assigned.clone(), COMMITTED_TIMEOUT).map_err(AssignError::Retry)?;
     }
     let mut committed = Vec::with_capacity(start.count());
     for mut one in start.elements() {
@@ -48,10 +47,7 @@ pub(super) fn assign(
                 MissingOffset::Earliest => Offset::Beginning,
                 MissingOffset::Latest => Offset::End,
                 MissingOffset::Fail => {
-                    let at = TopicPartition {
-                        topic: one.topic().into(),
-                        partition: one.partition(),
-                    };
+                    let at = PartitionName { topic: one.topic().into(), partition: one.partition() };
                     return Err(AssignError::NoCommitPoint(at));
                 }
             };
@@ -59,10 +55,7 @@ pub(super) fn assign(
         }
     }
     take_up(consumer, &start).map_err(AssignError::Refused)?;
-    Ok(committed
-        .iter()
-        .map(|(topic, partition, offset)| partitions.assign(topic, *partition, *offset))
-        .collect())
+    Ok(committed.iter().map(|(topic, partition, offset)| partitions.assign(topic, *partition, *offset)).collect())
 }
 
 /// Begins the assignment of these partitions in the way of the group's protocol.
@@ -80,7 +73,7 @@ pub(super) fn take_up(consumer: &BaseConsumer<Context>, start: &TopicPartitionLi
 pub(super) fn unassign(
     consumer: &BaseConsumer<Context>,
     partitions: &mut Partitions,
-    which: &[TopicPartition],
+    which: &[PartitionName],
 ) -> KafkaResult<()> {
     for at in which {
         partitions.remove(&at.topic, at.partition);

@@ -30,10 +30,7 @@ fn copy_headers(headers: &BorrowedHeaders) -> Box<[Header]> {
                 tracing::warn!(index, "a header whose name is not UTF-8 was left out of a record");
                 return None;
             };
-            header.map(|header| Header {
-                name: header.key.into(),
-                value: header.value.map(Into::into),
-            })
+            header.map(|header| Header { name: header.key.into(), value: header.value.map(Into::into) })
         })
         .collect()
 }

@@ -56,25 +56,17 @@ impl ConsumerSettings {
 
     /// Whether only committed transactions are read, so that a partition ends at its last stable offset.
     pub(super) fn reads_committed(&self) -> bool {
-        self.properties
-            .get("isolation.level")
-            .is_none_or(|level| level != "read_uncommitted")
+        self.properties.get("isolation.level").is_none_or(|level| level != "read_uncommitted")
     }
 
     pub(super) fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("client.id", &self.client_id);
+        config.set("bootstrap.servers", &self.brokers).set("client.id", &self.client_id);
         for (name, value) in TUNING {
             config.set(name, value);
         }
         // The broker chooses the strategy with the newer protocol; naming one is an error there.
-        if self
-            .properties
-            .get("group.protocol")
-            .is_none_or(|protocol| protocol != "consumer")
-        {
+        if self.properties.get("group.protocol").is_none_or(|protocol| protocol != "consumer") {
             config.set("partition.assignment.strategy", "cooperative-sticky");
         }
         for (name, value) in &self.properties {
@@ -85,10 +77,7 @@ impl ConsumerSettings {
         }
         config.set("group.id", &self.group_id);
         config.set("auto.offset.reset", self.reset_policy());
-        config.set(
-            "statistics.interval.ms",
-            self.statistics_interval.as_millis().to_string(),
-        );
+        config.set("statistics.interval.ms", self.statistics_interval.as_millis().to_string());
         config
     }
 
@@ -114,11 +103,8 @@ const TUNING: [(&str, &str); 7] = [
 ];
 
 /// What the promises stand on.
-const OWNED: [(&str, &str); 3] = [
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("enable.partition.eof", "true"),
-];
+const OWNED: [(&str, &str); 3] =
+    [("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("enable.partition.eof", "true")];
 
 #[cfg(test)]
 mod tests {
@@ -126,20 +112,13 @@ mod tests {
 
     fn settings(properties: &[(&str, &str)]) -> ClientConfig {
         let mut settings = ConsumerSettings::new("127.0.0.1:9092", &["t"], "g");
-        settings.properties = properties
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect();
+        settings.properties = properties.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         settings.client_config()
     }
 
     #[test]
     fn users_properties_win_over_tuning_but_not_over_what_the_worker_owns() {
-        let config = settings(&[
-            ("queued.min.messages", "7"),
-            ("enable.auto.commit", "true"),
-            ("group.id", "other"),
-        ]);
+        let config = settings(&[("queued.min.messages", "7"), ("enable.auto.commit", "true"), ("group.id", "other")]);
         assert_eq!(config.get("queued.min.messages"), Some("7"));
         assert_eq!(config.get("enable.auto.commit"), Some("false"));
         assert_eq!(config.get("group.id"), Some("g"));
@@ -147,14 +126,8 @@ mod tests {
 
     #[test]
     fn the_newer_group_protocol_gets_no_assignment_strategy() {
-        assert_eq!(
-            settings(&[]).get("partition.assignment.strategy"),
-            Some("cooperative-sticky")
-        );
-        assert_eq!(
-            settings(&[("group.protocol", "consumer")]).get("partition.assignment.strategy"),
-            None
-        );
+        assert_eq!(settings(&[]).get("partition.assignment.strategy"), Some("cooperative-sticky"));
+        assert_eq!(settings(&[("group.protocol", "consumer")]).get("partition.assignment.strategy"), None);
     }
 
     #[test]

@@ -7,18 +7,18 @@ use oms_sync_worker::pipeline::answer::{Answer, HoldReason, Pressure, Status, Ve
 use oms_sync_worker::pipeline::time::Time;
 
 /// A task and a key.
-pub type Change = (u8, u8);
+pub(crate) type Change = (u8, u8);
 
 /// Key that is refused always.
-pub const REFUSED_KEY: u8 = 0;
+pub(crate) const REFUSED_KEY: u8 = 0;
 /// Key that meets a fault as long as the world is unwell.
-pub const FAULTY_KEY: u8 = 1;
+pub(crate) const FAULTY_KEY: u8 = 1;
 /// Task that is unknown always.
-pub const UNKNOWN_TASK: u8 = 9;
+pub(crate) const UNKNOWN_TASK: u8 = 9;
 
 /// What is wrong with it at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mood {
+pub(crate) enum Mood {
     Well,
     Throttling,
     Down,
@@ -29,13 +29,13 @@ pub enum Mood {
     Silent,
 }
 
-pub struct Oms {
-    pub mood: Mood,
-    pub healed: bool,
+pub(crate) struct Oms {
+    pub(crate) mood: Mood,
+    pub(crate) healed: bool,
     /// When the latest request arrived that brought a change and was accepted.
     accepted: BTreeMap<Change, Time>,
     /// Changes accepted, repetitions included.
-    pub accepted_total: u64,
+    pub(crate) accepted_total: u64,
 }
 
 fn answer(verdict: Verdict, status: Status) -> Answer {
@@ -43,11 +43,11 @@ fn answer(verdict: Verdict, status: Status) -> Answer {
 }
 
 impl Oms {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { mood: Mood::Well, healed: false, accepted: BTreeMap::new(), accepted_total: 0 }
     }
 
-    pub fn change_mood(&mut self, random: &mut fastrand::Rng) {
+    pub(crate) fn change_mood(&mut self, random: &mut fastrand::Rng) {
         let task = random.u8(0..3);
         self.mood = match random.u8(0..12) {
             0 => Mood::Throttling,
@@ -62,7 +62,7 @@ impl Oms {
     }
 
     /// A request arrives. How it is answered, and how long after its arrival.
-    pub fn request(&mut self, changes: &[Change], now: Time, random: &mut fastrand::Rng) -> (Answer, Duration) {
+    pub(crate) fn request(&mut self, changes: &[Change], now: Time, random: &mut fastrand::Rng) -> (Answer, Duration) {
         let verdict = self.verdict(changes);
         let mut wait = Duration::from_micros(random.u64(100..40_000));
         if verdict.0 == Verdict::Accepted {
@@ -99,16 +99,16 @@ impl Oms {
     }
 
     /// Whether OMS would never take it.
-    pub fn is_refused((task, key): Change) -> bool {
+    pub(crate) fn is_refused((task, key): Change) -> bool {
         task == UNKNOWN_TASK || key == REFUSED_KEY
     }
 
     /// Whether a request that arrived at or after `written` brought it.
-    pub fn has(&self, change: Change, written: Time) -> bool {
+    pub(crate) fn has(&self, change: Change, written: Time) -> bool {
         self.accepted.get(&change).is_some_and(|at| *at >= written)
     }
 
-    pub fn keys(changes: &[Change]) -> BTreeSet<u8> {
+    pub(crate) fn keys(changes: &[Change]) -> BTreeSet<u8> {
         changes.iter().map(|(_, key)| *key).collect()
     }
 }

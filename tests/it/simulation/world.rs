@@ -25,17 +25,17 @@ const END: Duration = Duration::from_hours(3);
 
 /// What a run went through.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Totals {
-    pub changes: u64,
-    pub requests: u64,
-    pub accepted: u64,
-    pub dead_letters: u64,
-    pub kills: u64,
-    pub revokes: u64,
-    pub losses: u64,
-    pub fenced: u64,
-    pub holds: u64,
-    pub unanswered: u64,
+pub(crate) struct Totals {
+    pub(crate) changes: u64,
+    pub(crate) requests: u64,
+    pub(crate) accepted: u64,
+    pub(crate) dead_letters: u64,
+    pub(crate) kills: u64,
+    pub(crate) revokes: u64,
+    pub(crate) losses: u64,
+    pub(crate) fenced: u64,
+    pub(crate) holds: u64,
+    pub(crate) unanswered: u64,
 }
 
 impl std::ops::AddAssign for Totals {
@@ -81,7 +81,7 @@ struct LogEntry {
     dead_lettered: Vec<Change>,
 }
 
-pub struct World {
+pub(crate) struct World {
     random: fastrand::Rng,
     now: Time,
     serial: u64,
@@ -105,7 +105,7 @@ fn number(name: &PartitionName) -> usize {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let (workers, partitions) = (random.usize(1..4), random.usize(1..6));
         let mut world = Self {
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// Runs to the end and checks it.
-    pub fn run(mut self) -> Totals {
+    pub(crate) fn run(mut self) -> Totals {
         while let Some(((at, _), happening)) = self.agenda.pop_first() {
             self.now = at;
             assert!(at < Time::since_start(END), "not at rest after {END:?}: {:?}", self.reports());
@@ -281,7 +281,7 @@ impl World {
         let written = !self.in_trouble() || self.random.u8(..) > 40;
         if written {
             self.totals.dead_letters += 1;
-            let task = letter.failure.refusal.as_ref().expect("only OMS refuses here").task.as_str().parse().unwrap();
+            let task = letter.failure.refusal.as_ref().unwrap().task.as_str().parse().unwrap();
             let p = usize::try_from(letter.record.partition).unwrap();
             let entry = &mut self.logs[p][usize::try_from(letter.record.offset).unwrap()];
             entry.dead_lettered.extend(letter.failure.keys.iter().map(|key| (task, key.parse().unwrap())));

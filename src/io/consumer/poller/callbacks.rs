@@ -5,12 +5,13 @@ use std::sync::Arc;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::{POLL_WAIT, Poller, Reading};
+use crate::io::consumer::ConsumerEvent;
 use crate::io::consumer::context::{Notice, Sample};
 use crate::io::consumer::partitions::list;
 use crate::io::consumer::rebalance::{self, AssignError};
-use crate::io::consumer::{ConsumerEvent, TopicPartition};
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
+use crate::pipeline::partition::PartitionName;
 use crate::pipeline::record::Record;
 
 impl<F: FnMut(Record) -> Incoming> Poller<F> {
@@ -32,7 +33,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         match rebalance::assign(&self.consumer, &mut self.partitions, &assigned, self.start_from) {
             Ok(new) => {
                 if matches!(self.reading, Reading::Paused) {
-                    let new: Vec<TopicPartition> = new.iter().map(|one| one.at.clone()).collect();
+                    let new: Vec<PartitionName> = new.iter().map(|one| one.at.clone()).collect();
                     self.pause(&list(&new));
                 }
                 self.tell(ConsumerEvent::Assigned(new));
@@ -47,13 +48,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
                     "the group has no commit point for {at} and kafka.start_from is fail; \
                      set a commit point, or kafka.start_from to earliest or latest"
                 );
-                self.tell_fault(
-                    Fault {
-                        code: "NoCommitPoint".to_owned(),
-                        text,
-                    },
-                    true,
-                );
+                self.tell_fault(Fault { code: "NoCommitPoint".to_owned(), text }, true);
                 self.assigned = Some(assigned);
                 self.poll(POLL_WAIT);
             }
@@ -67,10 +62,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         for one in partitions.elements() {
             let topic = self.partitions.topic(one.topic());
             told.extend(self.partitions.assignment(&topic, one.partition()));
-            which.push(TopicPartition {
-                topic,
-                partition: one.partition(),
-            });
+            which.push(PartitionName { topic, partition: one.partition() });
         }
         if !lost && !told.is_empty() {
             self.revoked.extend(which);
@@ -88,27 +80,15 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
 
     pub(super) fn on_statistics(&mut self, samples: &[Sample]) {
         let mut marks = Vec::new();
-        for Sample {
-            topic,
-            partition,
-            figures,
-        } in samples
-        {
+        for Sample { topic, partition, figures } in samples {
             let Some((topic, part)) = self.partitions.get_mut(topic, *partition) else {
                 continue;
             };
-            let at = TopicPartition {
-                topic: Arc::clone(topic),
-                partition: *partition,
-            };
+            let at = PartitionName { topic: Arc::clone(topic), partition: *partition };
             let position = part.position();
             let ended = part.end.sample(figures.eof_offset, figures.fetchq_cnt == 0, position);
             let epoch = part.epoch();
-            let mark = if self.reads_committed {
-                figures.ls_offset
-            } else {
-                figures.hi_offset
-            };
+            let mark = if self.reads_committed { figures.ls_offset } else { figures.hi_offset };
             if mark >= 0 {
                 marks.push((at.clone(), mark));
             }

@@ -82,10 +82,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         let records = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         self.open += 1;
-        self.tell(ConsumerEvent::Records(Batch {
-            records,
-            permit: Permit(self.links.signals.clone()),
-        }));
+        self.tell(ConsumerEvent::Records(Batch { records, permit: Permit(self.links.signals.clone()) }));
     }
 
     /// No batch is free: wait a little without polling, then pause and poll for callbacks.
