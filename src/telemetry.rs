@@ -1,4 +1,4 @@
-//! The log: to standard output, as text or JSON. librdkafka's own messages come through it too. Never logs secrets:
+//! The log: to standard output, as text or JSON; librdkafka's own messages too, for a filter that names them. Never logs secrets:
 //! it prints what it is given, and types that hold secrets redact themselves.
 
 use std::io::{IsTerminal, stdout};
@@ -24,7 +24,7 @@ pub enum TelemetryError {
 /// # Errors
 /// The filter cannot be read, or the log is set up already.
 pub fn init(log: &Log) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::builder().parse(&log.level)?;
+    let filter = EnvFilter::builder().parse(filter_text(&log.level))?;
     let plain = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stdout);
     if writes_json(log.format, stdout().is_terminal()) {
         plain.json().flatten_event(true).finish().try_init()?;
@@ -32,6 +32,12 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
         plain.with_ansi(stdout().is_terminal()).finish().try_init()?;
     }
     Ok(())
+}
+
+/// librdkafka and its wrapper repeat themselves several times a second while a broker is away. What they say reaches the
+/// log through the worker, once; their own words come only when the filter names them.
+fn filter_text(level: &str) -> String {
+    if level.contains("rdkafka") { level.to_owned() } else { format!("{level},librdkafka=off,rdkafka=off") }
 }
 
 fn writes_json(format: LogFormat, terminal: bool) -> bool {
@@ -45,6 +51,12 @@ fn writes_json(format: LogFormat, terminal: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn librdkafka_speaks_only_when_it_is_asked() {
+        assert_eq!(filter_text("info"), "info,librdkafka=off,rdkafka=off");
+        assert_eq!(filter_text("info,librdkafka=debug"), "info,librdkafka=debug");
+    }
 
     #[test]
     fn auto_is_json_where_nobody_looks() {

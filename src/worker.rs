@@ -327,7 +327,7 @@ impl Worker {
                 if fatal {
                     return Err(WorkerError::Kafka(fault));
                 }
-                self.publisher.kafka_error(&fault);
+                self.publisher.kafka_error(&fault, self.clock.now());
             }
             ConsumerEvent::Closed => return Err(WorkerError::ConsumerGone),
         }

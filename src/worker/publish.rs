@@ -26,6 +26,8 @@ use crate::pipeline::time::Time;
 
 /// How long a commit may take by itself: the consumer gives up before.
 const COMMIT_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long a problem of the Kafka client counts after it was told last; the client repeats itself sooner.
+const KAFKA_PROBLEM_LASTS: Duration = Duration::from_secs(90);
 /// Handles of tasks that are kept; all that are not routed share one series.
 const MAX_KEPT_TASKS: usize = 10_000;
 
@@ -41,7 +43,8 @@ pub(super) struct Publisher {
     tasks: FxHashMap<TaskId, TaskMetrics>,
     ends: BTreeMap<PartitionName, i64>,
     in_group: bool,
-    kafka_problems: BTreeMap<String, String>,
+    /// By code: what was said, and when it was said last.
+    kafka_problems: BTreeMap<String, (String, Time)>,
     topic_problems: Vec<String>,
     letter_problem: Option<String>,
     last_commit: Option<String>,
@@ -117,8 +120,8 @@ impl Publisher {
         self.ends.extend(ends);
     }
 
-    pub(super) fn kafka_error(&mut self, fault: &Fault) {
-        if self.kafka_problems.insert(fault.code.clone(), fault.text.clone()).is_none() {
+    pub(super) fn kafka_error(&mut self, fault: &Fault, now: Time) {
+        if self.kafka_problems.insert(fault.code.clone(), (fault.text.clone(), now)).is_none() {
             warn!(code = fault.code, "Kafka: {}; trying again", fault.text);
         }
     }
@@ -149,7 +152,7 @@ impl Publisher {
         self.show_tasks(report, now);
         self.show_partitions(report, now);
         self.show_stall(report, now, last_poll);
-        self.show_readiness(report);
+        self.show_readiness(report, now);
         let status = self.status(report, now).to_string();
         self.state.set_status(status.into());
     }
@@ -236,7 +239,8 @@ impl Publisher {
         self.state.set_stall(stall);
     }
 
-    fn show_readiness(&mut self, report: &Report) {
+    fn show_readiness(&mut self, report: &Report, now: Time) {
+        self.kafka_problems.retain(|_, (_, said)| now.since(*said) < KAFKA_PROBLEM_LASTS);
         let mut reasons: Vec<String> = Vec::new();
         if report.draining {
             reasons.push("draining".to_owned());
@@ -244,7 +248,7 @@ impl Publisher {
         if !self.in_group {
             reasons.push("not in the consumer group yet".to_owned());
         }
-        reasons.extend(self.kafka_problems.iter().map(|(code, text)| format!("Kafka: {text} ({code})")));
+        reasons.extend(self.kafka_problems.iter().map(|(code, (text, _))| format!("Kafka: {text} ({code})")));
         reasons.extend(self.topic_problems.iter().cloned());
         reasons.extend(self.letter_problem.clone());
         if let Some((reason, _)) = report.hold.filter(|_| self.unready_on_hold) {

@@ -15,4 +15,6 @@ mod records;
 mod signing;
 mod simulation;
 mod simulator;
+mod stage;
 mod verdicts;
+mod worker;
