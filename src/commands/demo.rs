@@ -69,14 +69,8 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let simulator = embedded_oms(args.seed)?;
     let subject = Subject::start(&brokers, simulator.addr(), args.listen)?;
     let mut course = Course::new(args, &brokers, &simulator)?;
-    course.say(&format!(
-        "embedded Kafka at {brokers}, embedded OMS at http://{}",
-        simulator.addr()
-    ));
-    course.say(&format!(
-        "the worker's admin server: http://{0}/metrics http://{0}/status",
-        subject.admin
-    ));
+    course.say(&format!("embedded Kafka at {brokers}, embedded OMS at http://{}", simulator.addr()));
+    course.say(&format!("the worker's admin server: http://{0}/metrics http://{0}/status", subject.admin));
     course.say("the worker joins its consumer group; the embedded Kafka takes 3 s for that");
     let mut sound = course.run(&subject)?;
     if args.keep_running {
@@ -113,27 +107,17 @@ fn reconcile(simulator: &Simulator, course: &Course<'_>) -> anyhow::Result<bool>
     } else {
         "Not every key is accounted for: please report this, with the seed and the number of records."
     };
-    let table = Table {
-        account: &account,
-        totals: &ledger.totals,
-    };
+    let table = Table { account: &account, totals: &ledger.totals };
     writeln!(stdout(), "{table}{verdict}")?;
     Ok(account.is_sound())
 }
 
 /// The accepted keys as OMS would read them: form-decoded.
 fn accepted(ledger: &Ledger) -> HashMap<TaskKey, Accepted> {
-    let raw = |key: &str| {
-        percent_decode_str(&key.replace('+', " "))
-            .decode_utf8_lossy()
-            .into_owned()
-    };
+    let raw = |key: &str| percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned();
     let of_task = |task: &str| {
         let task = task.to_owned();
-        ledger
-            .keys(&task)
-            .map(|(key, accepted)| ((task.clone(), raw(key)), accepted))
-            .collect::<Vec<_>>()
+        ledger.keys(&task).map(|(key, accepted)| ((task.clone(), raw(key)), accepted)).collect::<Vec<_>>()
     };
     ledger.tasks().flat_map(of_task).collect()
 }

@@ -22,10 +22,7 @@ impl Drop for Demo {
 impl Demo {
     fn start(args: &[&str]) -> Self {
         let mut demo = Command::new(env!("CARGO_BIN_EXE_oms-sync-worker"));
-        demo.arg("demo")
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        demo.arg("demo").args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(demo.spawn().unwrap())
     }
 
@@ -55,16 +52,8 @@ impl Demo {
 
 /// The figure of a line of the table.
 fn figure(table: &str, name: &str) -> u64 {
-    let line = table
-        .lines()
-        .find_map(|line| line.trim_start().strip_prefix(name))
-        .unwrap();
-    line.split_whitespace()
-        .next()
-        .unwrap()
-        .replace(',', "")
-        .parse()
-        .unwrap()
+    let line = table.lines().find_map(|line| line.trim_start().strip_prefix(name)).unwrap();
+    line.split_whitespace().next().unwrap().replace(',', "").parse().unwrap()
 }
 
 fn check(seed: &str) -> String {
@@ -75,41 +64,14 @@ fn check(seed: &str) -> String {
     for must_be_none in ["lost", "wrongly dead-lettered", "wrongly sent"] {
         assert_eq!(figure(&table, must_be_none), 0, "{table}");
     }
-    for some in [
-        "coalesced",
-        "dead-lettered: refused",
-        "skipped",
-        "throttled answers",
-        "failed answers",
-    ] {
+    for some in ["coalesced", "dead-lettered: refused", "skipped", "throttled answers", "failed answers"] {
         assert!(figure(&table, some) > 0, "{some}: {table}");
     }
-    assert_eq!(
-        (
-            figure(&table, "records written"),
-            figure(&table, "dead-lettered: undecodable")
-        ),
-        (3_000, 1)
-    );
-    let ends = [
-        "accepted",
-        "coalesced",
-        "dead-lettered: refused",
-        "dead-lettered: undecodable",
-        "skipped",
-    ];
+    assert_eq!((figure(&table, "records written"), figure(&table, "dead-lettered: undecodable")), (3_000, 1));
+    let ends = ["accepted", "coalesced", "dead-lettered: refused", "dead-lettered: undecodable", "skipped"];
     let ended: u64 = ends.iter().map(|name| figure(&table, name)).sum();
-    assert_eq!(
-        figure(&table, "changes written") + figure(&table, "duplicates"),
-        ended,
-        "{table}"
-    );
-    for told in [
-        "OMS is down",
-        "OMS is back",
-        "OMS throttles",
-        "everything that was written is settled",
-    ] {
+    assert_eq!(figure(&table, "changes written") + figure(&table, "duplicates"), ended, "{table}");
+    for told in ["OMS is down", "OMS is back", "OMS throttles", "everything that was written is settled"] {
         assert!(stderr.contains(told), "{told}: {stderr}");
     }
     table

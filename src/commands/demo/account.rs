@@ -58,10 +58,7 @@ pub(super) struct Account {
 impl Account {
     /// Accounts for everything.
     pub(super) fn new(found: Found<'_>) -> Self {
-        let mut account = Self {
-            records: found.written.len() as u64,
-            ..Self::default()
-        };
+        let mut account = Self { records: found.written.len() as u64, ..Self::default() };
         let mut letters = Letters::new(found.letters);
         let mut waiting: HashMap<TaskKey, Vec<u64>> = HashMap::new();
         for record in found.written {
@@ -77,10 +74,7 @@ impl Account {
                 let copies = letters.take(record, Some(&at));
                 account.duplicates += copies.saturating_sub(1);
                 if change.deleted {
-                    let passed = found
-                        .commit_points
-                        .get(&record.partition)
-                        .is_some_and(|next| *next > record.offset);
+                    let passed = found.commit_points.get(&record.partition).is_some_and(|next| *next > record.offset);
                     account.delete(passed, copies);
                     continue;
                 }
@@ -127,10 +121,7 @@ impl Account {
     /// A change is accounted for only by a request that arrived after its record was written.
     fn accept(&mut self, writes: &[u64], accepted: Option<Accepted>) {
         let (count, last_ms) = accepted.map_or((0, None), |key| (u64::from(key.count), Some(key.last_arrival_ms)));
-        let settled = writes
-            .iter()
-            .filter(|written| last_ms.is_some_and(|last| last >= **written))
-            .count() as u64;
+        let settled = writes.iter().filter(|written| last_ms.is_some_and(|last| last >= **written)).count() as u64;
         self.lost += writes.len() as u64 - settled;
         self.accepted += count;
         self.coalesced += settled.saturating_sub(count);
@@ -144,13 +135,7 @@ struct Letters(HashMap<(i32, i64, Option<TaskKey>), u64>);
 impl Letters {
     fn new(letters: Vec<Letter>) -> Self {
         let mut all = HashMap::new();
-        for Letter {
-            partition,
-            offset,
-            task,
-            keys,
-        } in letters
-        {
+        for Letter { partition, offset, task, keys } in letters {
             let task = task.unwrap_or_default();
             if keys.is_empty() {
                 *all.entry((partition, offset, None)).or_default() += 1;
@@ -164,9 +149,7 @@ impl Letters {
 
     /// How many there are of this record and key; they are explained by that.
     fn take(&mut self, record: &Written, at: Option<&TaskKey>) -> u64 {
-        self.0
-            .remove(&(record.partition, record.offset, at.cloned()))
-            .unwrap_or_default()
+        self.0.remove(&(record.partition, record.offset, at.cloned())).unwrap_or_default()
     }
 
     fn left(&self) -> u64 {
@@ -182,27 +165,13 @@ mod tests {
     const REFUSED: &str = "in/00/a";
 
     fn written(offset: i64, at_ms: u64, changes: &[(&str, bool)]) -> Written {
-        let change = |&(key, deleted): &(&str, bool)| Change {
-            bucket: "b".into(),
-            key: key.into(),
-            deleted,
-        };
-        Written {
-            partition: 0,
-            offset,
-            at_ms,
-            changes: changes.iter().map(change).collect(),
-        }
+        let change = |&(key, deleted): &(&str, bool)| Change { bucket: "b".into(), key: key.into(), deleted };
+        Written { partition: 0, offset, at_ms, changes: changes.iter().map(change).collect() }
     }
 
     fn letter(offset: i64, keys: &[&str]) -> Letter {
         let task = (!keys.is_empty()).then(|| task_of("b"));
-        Letter {
-            partition: 0,
-            offset,
-            task,
-            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
-        }
+        Letter { partition: 0, offset, task, keys: keys.iter().map(|key| (*key).to_owned()).collect() }
     }
 
     fn account(written: &[Written], accepted: &[(&str, u32, u64)], letters: Vec<Letter>) -> Account {
@@ -211,12 +180,7 @@ mod tests {
             .map(|&(key, count, last_arrival_ms)| ((task_of("b"), key.to_owned()), Accepted { count, last_arrival_ms }))
             .collect();
         let commit_points = BTreeMap::from([(0, 10)]);
-        Account::new(Found {
-            written,
-            accepted: &accepted,
-            letters,
-            commit_points: &commit_points,
-        })
+        Account::new(Found { written, accepted: &accepted, letters, commit_points: &commit_points })
     }
 
     #[test]
@@ -233,10 +197,7 @@ mod tests {
         let twice = [written(0, 1, &[(GOOD, false)]), written(1, 2, &[(GOOD, false)])];
         for (count, coalesced, duplicates) in [(1, 1, 0), (2, 0, 0), (3, 0, 1)] {
             let account = account(&twice, &[(GOOD, count, 2)], Vec::new());
-            assert_eq!(
-                (account.coalesced, account.duplicates, account.lost),
-                (coalesced, duplicates, 0)
-            );
+            assert_eq!((account.coalesced, account.duplicates, account.lost), (coalesced, duplicates, 0));
             assert!(account.is_sound());
         }
     }
@@ -267,10 +228,7 @@ mod tests {
     #[test]
     fn a_delete_is_skipped_once_the_commit_point_has_passed_it_and_is_never_sent() {
         let skipped = account(&[written(9, 1, &[(GOOD, true)])], &[], Vec::new());
-        assert_eq!(
-            (skipped.skipped, skipped.distinct_keys, skipped.is_sound()),
-            (1, 0, true)
-        );
+        assert_eq!((skipped.skipped, skipped.distinct_keys, skipped.is_sound()), (1, 0, true));
         assert_eq!(account(&[written(10, 1, &[(GOOD, true)])], &[], Vec::new()).lost, 1);
         let sent = account(&[written(9, 1, &[(GOOD, true)])], &[(GOOD, 1, 2)], Vec::new());
         assert_eq!((sent.wrongly_sent, sent.is_sound()), (1, false));
@@ -284,21 +242,8 @@ mod tests {
             written(2, 3, &[]),
         ];
         let found = account(&all, &[(GOOD, 1, 4)], vec![letter(0, &[REFUSED]), letter(2, &[])]);
-        let Account {
-            changes,
-            accepted,
-            coalesced,
-            refused,
-            undecodable,
-            skipped,
-            lost,
-            duplicates,
-            ..
-        } = found;
-        assert_eq!(
-            changes + duplicates,
-            accepted + coalesced + refused + undecodable + skipped + lost
-        );
+        let Account { changes, accepted, coalesced, refused, undecodable, skipped, lost, duplicates, .. } = found;
+        assert_eq!(changes + duplicates, accepted + coalesced + refused + undecodable + skipped + lost);
         assert_eq!((found.records, changes, found.distinct_keys), (3, 5, 2));
     }
 }

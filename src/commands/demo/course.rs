@@ -75,12 +75,7 @@ impl<'a> Course<'a> {
             joined: None,
             sent: 0,
             written: Vec::new(),
-            commits: Commits {
-                points: BTreeMap::new(),
-                settled: 0,
-                asked: began,
-                moved: began,
-            },
+            commits: Commits { points: BTreeMap::new(), settled: 0, asked: began, moved: began },
         })
     }
 

@@ -73,9 +73,7 @@ impl Evidence {
             assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
         }
         self.consumer.assign(&assignment)?;
-        let letters = self
-            .read(wanted)
-            .with_context(|| format!("the dead letters in {topic} cannot be read back"));
+        let letters = self.read(wanted).with_context(|| format!("the dead letters in {topic} cannot be read back"));
         self.consumer.unassign()?;
         letters
     }

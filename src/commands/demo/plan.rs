@@ -60,39 +60,21 @@ pub(super) struct Plan {
 impl Plan {
     /// `keys` different objects, each once and then at random; a poison record at that place, counted from 0.
     pub(super) fn new(seed: u64, keys: u64, poison_at: Option<u64>) -> Self {
-        let config = GeneratorConfig {
-            format: Format::AwsS3,
-            records: u64::MAX,
-            keys,
-            buckets: BUCKETS,
-            seed,
-        };
-        Self {
-            fresh: Generator::new(config),
-            recent: VecDeque::new(),
-            poison_at,
-            next: 0,
-            rng: Rng::with_seed(seed),
-        }
+        let config = GeneratorConfig { format: Format::AwsS3, records: u64::MAX, keys, buckets: BUCKETS, seed };
+        Self { fresh: Generator::new(config), recent: VecDeque::new(), poison_at, next: 0, rng: Rng::with_seed(seed) }
     }
 
     fn take_fresh(&mut self, count: usize, event_name: Option<&str>) -> Option<Planned> {
         let generated: Vec<_> = self.fresh.by_ref().take(count).collect();
         let key = generated.first()?.key.clone();
-        let documents = generated
-            .iter()
-            .flat_map(|record| s3_records(&record.value, event_name));
+        let documents = generated.iter().flat_map(|record| s3_records(&record.value, event_name));
         let value = json!({ "Records": documents.collect::<Vec<_>>() }).to_string();
         let change = |GeneratedRecord { bucket, object_key, .. }| Change {
             bucket,
             key: object_key,
             deleted: event_name.is_some(),
         };
-        Some(Planned {
-            key,
-            value,
-            changes: generated.into_iter().map(change).collect(),
-        })
+        Some(Planned { key, value, changes: generated.into_iter().map(change).collect() })
     }
 
     fn repeat(&mut self) -> Option<Planned> {
@@ -108,11 +90,7 @@ impl Iterator for Plan {
         let number = self.next;
         self.next += 1;
         if self.poison_at == Some(number) {
-            return Some(Planned {
-                key: "poison".to_owned(),
-                value: POISON.to_owned(),
-                changes: Vec::new(),
-            });
+            return Some(Planned { key: "poison".to_owned(), value: POISON.to_owned(), changes: Vec::new() });
         }
         if self.rng.u32(..REPEAT_EVERY) == 0
             && let Some(repeated) = self.repeat()
@@ -194,11 +172,7 @@ mod tests {
     #[test]
     fn there_is_one_poison_record_and_some_of_everything_else() {
         let all = plan(4);
-        let poison: Vec<_> = all
-            .iter()
-            .enumerate()
-            .filter(|(_, planned)| planned.changes.is_empty())
-            .collect();
+        let poison: Vec<_> = all.iter().enumerate().filter(|(_, planned)| planned.changes.is_empty()).collect();
         assert_eq!(poison.len(), 1);
         assert_eq!(poison[0].0, 50);
         let changes: Vec<_> = all.iter().flat_map(|planned| &planned.changes).collect();

@@ -29,24 +29,15 @@ pub(super) struct Progress {
 }
 
 enum Shown {
-    Bars {
-        all: MultiProgress,
-        written: ProgressBar,
-        settled: ProgressBar,
-        oms: ProgressBar,
-    },
-    Lines {
-        last: Option<(Duration, Figures)>,
-    },
+    Bars { all: MultiProgress, written: ProgressBar, settled: ProgressBar, oms: ProgressBar },
+    Lines { last: Option<(Duration, Figures)> },
 }
 
 impl Progress {
     /// For that many records.
     pub(super) fn new(records: u64) -> Self {
         if !stderr().is_terminal() {
-            return Self {
-                shown: Shown::Lines { last: None },
-            };
+            return Self { shown: Shown::Lines { last: None } };
         }
         let all = MultiProgress::new();
         let bar = |name: &'static str| {
@@ -57,14 +48,7 @@ impl Progress {
         let (written, settled) = (bar("written"), bar("settled"));
         let style = ProgressStyle::with_template("{prefix:>8} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
         let oms = all.add(ProgressBar::new(0)).with_prefix("OMS").with_style(style);
-        Self {
-            shown: Shown::Bars {
-                all,
-                written,
-                settled,
-                oms,
-            },
-        }
+        Self { shown: Shown::Bars { all, written, settled, oms } }
     }
 
     /// Says what is going on.
@@ -79,21 +63,10 @@ impl Progress {
 
     /// Shows how far everything is.
     pub(super) fn show(&mut self, elapsed: Duration, figures: Figures) {
-        let Figures {
-            written,
-            settled,
-            accepted,
-            throttled,
-            unavailable,
-        } = figures;
+        let Figures { written, settled, accepted, throttled, unavailable } = figures;
         let oms = format!("{accepted} keys accepted; answers: {unavailable} x 503, {throttled} x 429");
         match &mut self.shown {
-            Shown::Bars {
-                written: written_bar,
-                settled: settled_bar,
-                oms: oms_bar,
-                ..
-            } => {
+            Shown::Bars { written: written_bar, settled: settled_bar, oms: oms_bar, .. } => {
                 written_bar.set_position(written);
                 settled_bar.set_position(settled);
                 oms_bar.set_message(oms);
@@ -110,10 +83,7 @@ impl Progress {
 
     /// Leaves the last state on the screen.
     pub(super) fn finish(&self) {
-        if let Shown::Bars {
-            written, settled, oms, ..
-        } = &self.shown
-        {
+        if let Shown::Bars { written, settled, oms, .. } = &self.shown {
             for bar in [written, settled, oms] {
                 bar.abandon();
             }

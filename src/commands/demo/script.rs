@@ -58,13 +58,7 @@ impl Stage {
             message: Some("the demo refuses this key".to_owned()),
             ..Rule::default()
         };
-        let down = |ratio, status, failure| Rule {
-            all_requests: true,
-            ratio,
-            status,
-            failure,
-            ..Rule::default()
-        };
+        let down = |ratio, status, failure| Rule { all_requests: true, ratio, status, failure, ..Rule::default() };
         let rules = match self {
             Self::Down => vec![
                 down(Some(0.5), Some(503), None),
@@ -73,11 +67,7 @@ impl Stage {
             ],
             _ => vec![refused],
         };
-        let quota = if self == Self::Throttling {
-            (needed * THROTTLED_SHARE).max(1.0)
-        } else {
-            0.0
-        };
+        let quota = if self == Self::Throttling { (needed * THROTTLED_SHARE).max(1.0) } else { 0.0 };
         Faults {
             latency: Some(LATENCY),
             jitter: Some(LATENCY),
@@ -98,30 +88,16 @@ mod tests {
     fn the_course_goes_through_every_stage_and_ends_well() {
         let mut stages: Vec<_> = (0..200_u32).map(|over| Stage::at(f64::from(over) / 100.0)).collect();
         stages.dedup();
-        assert_eq!(
-            stages,
-            [Stage::Well, Stage::Down, Stage::Back, Stage::Throttling, Stage::Relaxed]
-        );
+        assert_eq!(stages, [Stage::Well, Stage::Down, Stage::Back, Stage::Throttling, Stage::Relaxed]);
         let last = Stage::Relaxed.faults(100.0);
         assert_eq!(last.requests_per_second, Some(0.0));
-        assert!(
-            last.rules
-                .is_some_and(|rules| rules.len() == 1 && rules[0].keys.is_some())
-        );
+        assert!(last.rules.is_some_and(|rules| rules.len() == 1 && rules[0].keys.is_some()));
     }
 
     #[test]
     fn every_rule_is_one_that_the_simulator_takes() {
         for stage in [Stage::Well, Stage::Down, Stage::Throttling] {
-            assert!(
-                stage
-                    .faults(0.1)
-                    .rules
-                    .iter()
-                    .flatten()
-                    .all(|rule| rule.check().is_ok()),
-                "{stage:?}"
-            );
+            assert!(stage.faults(0.1).rules.iter().flatten().all(|rule| rule.check().is_ok()), "{stage:?}");
         }
     }
 }

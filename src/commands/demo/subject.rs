@@ -56,10 +56,7 @@ impl Subject {
     pub(super) fn drain(self) -> anyhow::Result<Ended> {
         // Fails only if the worker is gone; then its result says why.
         self.endings.send(Ending::Drain).ok();
-        let ended = self
-            .thread
-            .join()
-            .map_err(|_| anyhow!("the worker's thread panicked; please report it"))?;
+        let ended = self.thread.join().map_err(|_| anyhow!("the worker's thread panicked; please report it"))?;
         ended.context("the worker ended by itself")
     }
 }

@@ -16,51 +16,22 @@ pub(super) struct Table<'a> {
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Account {
-            records,
-            changes,
-            distinct_keys,
-            accepted,
-            coalesced,
-            ..
-        } = *self.account;
-        let Account {
-            refused,
-            undecodable,
-            skipped,
-            lost,
-            duplicates,
-            ..
-        } = *self.account;
-        let Account {
-            wrongly_dead_lettered,
-            wrongly_sent,
-            ..
-        } = *self.account;
+        let Account { records, changes, distinct_keys, accepted, coalesced, .. } = *self.account;
+        let Account { refused, undecodable, skipped, lost, duplicates, .. } = *self.account;
+        let Account { wrongly_dead_lettered, wrongly_sent, .. } = *self.account;
         let totals = self.totals;
-        writeln!(
-            f,
-            "What became of everything that was written (from OMS's ledger and Kafka, not from the worker):"
-        )?;
+        writeln!(f, "What became of everything that was written (from OMS's ledger and Kafka, not from the worker):")?;
         for (name, figure, remark) in [
             ("records written", records, "to Kafka, confirmed"),
             ("changes written", changes, "some records hold several"),
             ("distinct keys", distinct_keys, "different objects to synchronize"),
             ("accepted", accepted, "keys in events that OMS took"),
-            (
-                "coalesced",
-                coalesced,
-                "repeated changes that one accepted key stands for",
-            ),
+            ("coalesced", coalesced, "repeated changes that one accepted key stands for"),
             ("dead-lettered: refused", refused, "keys that OMS refuses, each alone"),
             ("dead-lettered: undecodable", undecodable, "the record that is not JSON"),
             ("skipped", skipped, "deletes"),
             ("lost", lost, "must be 0"),
-            (
-                "duplicates",
-                duplicates,
-                "more than the repeats explain: at least once allows them",
-            ),
+            ("duplicates", duplicates, "more than the repeats explain: at least once allows them"),
             ("wrongly dead-lettered", wrongly_dead_lettered, "must be 0"),
             ("wrongly sent", wrongly_sent, "must be 0"),
         ] {
@@ -68,24 +39,9 @@ impl fmt::Display for Table<'_> {
         }
         writeln!(f, "What OMS saw:")?;
         line(f, "requests", &HumanCount(totals.requests), "")?;
-        line(
-            f,
-            "mean keys per event",
-            &format_args!("{:.2}", mean_keys(totals)),
-            "of at most 10",
-        )?;
-        line(
-            f,
-            "throttled answers",
-            &HumanCount(answers(totals, |status| status == 429)),
-            "429",
-        )?;
-        line(
-            f,
-            "failed answers",
-            &HumanCount(failed(totals)),
-            "5xx, resets and no answer at all",
-        )
+        line(f, "mean keys per event", &format_args!("{:.2}", mean_keys(totals)), "of at most 10")?;
+        line(f, "throttled answers", &HumanCount(answers(totals, |status| status == 429)), "429")?;
+        line(f, "failed answers", &HumanCount(failed(totals)), "5xx, resets and no answer at all")
     }
 }
 
@@ -102,12 +58,7 @@ fn failed(totals: &Totals) -> u64 {
 
 /// Answers of those statuses.
 pub(super) fn answers(totals: &Totals, which: impl Fn(u16) -> bool) -> u64 {
-    totals
-        .answers
-        .iter()
-        .filter(|(status, _)| which(**status))
-        .map(|(_, count)| count)
-        .sum()
+    totals.answers.iter().filter(|(status, _)| which(**status)).map(|(_, count)| count).sum()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a demo are far below 2^52")]
@@ -123,10 +74,7 @@ mod tests {
 
     #[test]
     fn a_line_holds_a_name_and_its_figure_and_requests_without_an_answer_have_failed() {
-        let account = Account {
-            records: 12_345,
-            ..Account::default()
-        };
+        let account = Account { records: 12_345, ..Account::default() };
         let totals = Totals {
             requests: 10,
             accepted_events: 2,
@@ -134,11 +82,7 @@ mod tests {
             answers: BTreeMap::from([(200, 2), (400, 1), (429, 3), (503, 2)]),
             ..Totals::default()
         };
-        let table = Table {
-            account: &account,
-            totals: &totals,
-        }
-        .to_string();
+        let table = Table { account: &account, totals: &totals }.to_string();
         for (name, figure) in [
             ("records written", "12,345"),
             ("lost", "0"),

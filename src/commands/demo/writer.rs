@@ -71,20 +71,11 @@ impl Writer {
     /// Hands over one record; does not wait for the broker.
     pub(super) fn send(&self, planned: Planned) -> anyhow::Result<()> {
         let at_ms = now_ms();
-        let record = BaseRecord::with_opaque_to(
-            self.topic,
-            Box::new(Sent {
-                at_ms,
-                changes: planned.changes,
-            }),
-        )
-        .key(&planned.key)
-        .payload(&planned.value)
-        .timestamp(i64::try_from(at_ms).unwrap_or(i64::MAX));
-        self.producer
-            .send(record)
-            .map_err(|(error, _)| error)
-            .context("a record cannot be written")
+        let record = BaseRecord::with_opaque_to(self.topic, Box::new(Sent { at_ms, changes: planned.changes }))
+            .key(&planned.key)
+            .payload(&planned.value)
+            .timestamp(i64::try_from(at_ms).unwrap_or(i64::MAX));
+        self.producer.send(record).map_err(|(error, _)| error).context("a record cannot be written")
     }
 
     /// The records that were confirmed since the last call, and within the time to wait; all of it is waited.
@@ -98,10 +89,7 @@ impl Writer {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a record is stamped with the time at which it is written"
-)]
+#[expect(clippy::disallowed_methods, reason = "a record is stamped with the time at which it is written")]
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
