@@ -37,7 +37,7 @@ impl Demo {
             }
             tell.send((text, out)).ok();
         });
-        let (text, out) = told.recv_timeout(BOUND).expect("the demo takes too long");
+        let (text, out) = told.recv_timeout(BOUND).unwrap();
         self.0.stdout = Some(out.into_inner());
         text
     }
