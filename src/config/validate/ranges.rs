@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::document::Document;
 use crate::config::problem::Findings;
+use crate::formats::MAX_CHANGES_LIMIT;
 
 /// Longest duration that any setting takes.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -46,7 +47,7 @@ fn check_numbers(document: &Document, findings: &mut Findings) {
         ("events.max_keys", events.max_keys as u64, 1..=10),
         ("oms.max_in_flight", oms.max_in_flight.into(), 1..=MAX_IN_FLIGHT),
         ("oms.max_in_flight_per_task", oms.max_in_flight_per_task.into(), 1..=MAX_IN_FLIGHT),
-        ("records.max_changes", records.max_changes as u64, 1..=1_000_000),
+        ("records.max_changes", records.max_changes as u64, 1..=MAX_CHANGES_LIMIT as u64),
         ("limits.max_unsettled_changes", limits.max_unsettled_changes as u64, 1..=100_000_000),
         ("limits.max_unsettled_bytes", limits.max_unsettled_bytes, 1..=1 << 40),
         ("limits.max_pending_keys_per_task", limits.max_pending_keys_per_task as u64, 1..=100_000_000),

@@ -337,7 +337,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(600), max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_commit_point_never_passes_an_unsettled_change(ops in prop::collection::vec(op(), 1..120)) {
