@@ -17,6 +17,7 @@ pub mod entry;
 pub mod event;
 pub mod failure;
 pub mod hold;
+pub mod inquiry;
 pub mod intake;
 pub mod key;
 pub mod ledger;
@@ -50,6 +51,7 @@ use dispatch::Flight;
 use drain::Drain;
 use entry::Entries;
 use hold::{CredentialTrust, Hold};
+use inquiry::Standing;
 use intake::Incoming;
 use key::TaskId;
 use letters::{DeadLetter, LetterId, Letters};
@@ -90,6 +92,8 @@ pub enum Input {
     Ended(PartitionName, u64, i64),
     /// A submission was answered.
     Answered(SubmissionId, Answer),
+    /// OMS was asked how a task stands.
+    TaskStands(TaskId, Standing),
     /// A dead letter was acknowledged, or could not be written.
     LetterDone(LetterId, bool),
     /// The commit that was asked for has its result.
@@ -123,6 +127,8 @@ pub enum Effect {
         /// Keys in it.
         keys: usize,
     },
+    /// Ask OMS how a task stands.
+    AskTask(TaskId),
     /// Write a dead letter.
     DeadLetter(LetterId, Arc<DeadLetter>),
     /// Commit these next offsets.
@@ -153,6 +159,8 @@ pub enum Notice {
     TaskBlocked(TaskId, Block, Box<str>),
     /// It goes on.
     TaskUnblocked(TaskId, Block),
+    /// Keys of a task are dead-lettered, told at most once a minute a task: the reason, and what OMS said.
+    Condemned(TaskId, &'static str, Box<str>),
     /// Revoked partitions are given back, with that many records of them unsettled.
     GivenBack(usize),
 }
@@ -194,6 +202,8 @@ pub struct Pipeline {
     hold: Option<Hold<HoldReason>>,
     /// When the whole client may send again, where tasks wait for that.
     gate: Option<Time>,
+    /// Questions about tasks that are out.
+    inquiries: usize,
     letters: Letters,
     commits: Commits,
     revoke: Option<Revoke>,
@@ -219,6 +229,7 @@ impl Pipeline {
             trust: CredentialTrust::default(),
             hold: None,
             gate: None,
+            inquiries: 0,
             letters: Letters::default(),
             commits: Commits::default(),
             revoke: None,
@@ -237,7 +248,8 @@ impl Pipeline {
             Input::Lost(names) => self.lost(&names),
             Input::Records(records) => self.intake.extend(records.into_iter().map(|(epoch, r)| Read::Record(epoch, r))),
             Input::Ended(name, epoch, offset) => self.intake.push_back(Read::End(name, epoch, offset)),
-            Input::Answered(id, answer) => self.answered(id, &answer, now, out),
+            Input::Answered(id, answer) => self.answered(id, answer, now, out),
+            Input::TaskStands(task, standing) => self.task_stands(&task, standing, now, out),
             Input::LetterDone(id, written) => self.letter_done(id, written, now),
             Input::Committed(result) => self.committed(result),
             Input::Tick => {}
@@ -262,7 +274,7 @@ impl Pipeline {
             self.letters.next_due(),
             self.commits.next_due(),
             self.revoke.as_ref().map(Revoke::next_due),
-            self.drain.as_ref().and_then(Drain::next_due),
+            self.drain.as_ref().and_then(|drain| drain.next_due(self.commits.out_since().is_some())),
         ];
         times.into_iter().flatten().min()
     }

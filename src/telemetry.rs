@@ -25,7 +25,7 @@ pub enum TelemetryError {
 /// The filter cannot be read, or the log is set up already.
 pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(filter_text(&log.level))?;
-    let plain = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stdout);
+    let plain = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stdout).log_internal_errors(false);
     if writes_json(log.format, stdout().is_terminal()) {
         plain.json().flatten_event(true).finish().try_init()?;
     } else {

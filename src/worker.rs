@@ -2,7 +2,6 @@
 //! Every decision is the pipeline's; nothing here waits for anything but the loop's next input.
 
 mod clock;
-mod failing;
 mod letter;
 mod parts;
 mod publish;
@@ -14,7 +13,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
@@ -29,18 +28,19 @@ use crate::metrics::Metrics;
 use crate::metrics::labels::{CommitOutcome, RebalanceKind};
 use crate::oms::client::{OmsClient, OmsClientError};
 use crate::pipeline::answer::{Answer, Verdict};
+use crate::pipeline::inquiry::Standing;
 use crate::pipeline::key::TaskId;
 use crate::pipeline::letters::{DeadLetter, LetterId};
+use crate::pipeline::record::Record;
 use crate::pipeline::{CommitError, Effect, Effects, Input, Notice, Pipeline, SubmissionId};
 
 use clock::Clock;
-use failing::Failing;
 use publish::Publisher;
 
 /// How often metrics, probes and `/status` are brought up to date.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
-/// How long leaving the group may take after the last commit.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Share of `shutdown.drain_timeout` that leaving the group may take after the last commit.
+const LEAVE_SHARE: f64 = 0.1;
 
 /// How a worker ended that was asked to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,15 +99,19 @@ pub struct Worker {
     oms: Arc<OmsClient>,
     submissions: FuturesUnordered<BoxFuture<'static, Answered>>,
     dead_letters: Arc<DeadLetters>,
+    inquiries: FuturesUnordered<BoxFuture<'static, (TaskId, Standing)>>,
     letters: FuturesUnordered<BoxFuture<'static, Written>>,
     letter_source: letter::Source,
     topics: topics::Watch,
-    tasks: FxHashMap<TaskId, Failing>,
-    letters_failing: Failing,
+    /// Tasks whose events OMS does not take at the moment.
+    failing_tasks: FxHashSet<TaskId>,
+    /// Whether a dead letter that could not be written was told of.
+    letters_failing: bool,
     metrics: Arc<Metrics>,
     publisher: Publisher,
     admin: Admin,
     drained: Option<usize>,
+    leave_timeout: Duration,
 }
 
 /// A submission with its answer.
@@ -148,14 +152,16 @@ impl Worker {
             submissions: FuturesUnordered::new(),
             topics: topics::Watch::start(Arc::clone(&dead_letters), config),
             dead_letters,
+            inquiries: FuturesUnordered::new(),
             letters: FuturesUnordered::new(),
             letter_source: letter::Source::new(config),
-            tasks: FxHashMap::default(),
-            letters_failing: Failing::default(),
+            failing_tasks: FxHashSet::default(),
+            letters_failing: false,
             publisher: Publisher::new(config, Arc::clone(&metrics), state),
             metrics,
             admin,
             drained: None,
+            leave_timeout: config.shutdown.drain_timeout.mul_f64(LEAVE_SHARE),
         })
     }
 
@@ -180,13 +186,17 @@ impl Worker {
                 },
                 Some(answered) = self.submissions.next() => self.answered(answered),
                 Some(written) = self.letters.next() => self.written(written),
+                Some((task, standing)) = self.inquiries.next() => self.step(Input::TaskStands(task, standing)),
                 event = self.events.recv() => self.happened(event.ok_or(WorkerError::ConsumerGone)?)?,
                 () = sleep, if wakeup.is_some() => self.step(Input::Tick),
                 problems = self.topics.changed() => self.publisher.topic_problems(problems),
                 _ = publish.tick() => self.publish(),
             }
             if let Some(unanswered) = self.drained {
-                return Ok(self.leave(unanswered).await);
+                return Ok(tokio::select! {
+                    ended = self.leave(unanswered) => ended,
+                    _ = next_ending() => Ended::DeadlinePassed,
+                });
             }
         }
     }
@@ -204,7 +214,8 @@ impl Worker {
                 self.metrics.record_to_accepted.observe(clock::seconds_between(timestamp, now));
             }
         }
-        if !self.pipeline.is_full() {
+        // With no permit back the consumer reads no more, which is what a drain wants too.
+        if !self.pipeline.is_full() && !self.pipeline.is_draining() {
             self.permits.clear();
         }
     }
@@ -217,6 +228,13 @@ impl Worker {
                 self.submissions.push(Box::pin(async move {
                     let answer = oms.submit(&task, body).await;
                     Answered { id, task, keys, took: clock.now().since(sent), answer }
+                }));
+            }
+            Effect::AskTask(task) => {
+                let oms = Arc::clone(&self.oms);
+                self.inquiries.push(Box::pin(async move {
+                    let standing = oms.standing(&task).await;
+                    (task, standing)
                 }));
             }
             Effect::DeadLetter(id, letter) => {
@@ -246,12 +264,12 @@ impl Worker {
         match answer.verdict {
             Verdict::Accepted => {
                 self.metrics.event_keys.observe(f64::from(u32::try_from(keys).unwrap_or(u32::MAX)));
-                if self.tasks.get_mut(&task).is_some_and(Failing::ended) {
+                if self.failing_tasks.remove(&task) {
                     info!(%task, "OMS takes this task's events again");
                 }
             }
             Verdict::Busy(_) => {
-                if self.tasks.entry(task.clone()).or_default().began() {
+                if self.failing_tasks.insert(task.clone()) {
                     let (status, code) = (answer.status, answer.error_code.as_deref());
                     let message = answer.error_message.as_deref();
                     warn!(%task, ?status, code, message, "OMS does not take this task's events now; trying again");
@@ -265,19 +283,19 @@ impl Worker {
     fn written(&mut self, written: Written) {
         let Written { id, letter, result } = written;
         match &result {
-            Ok(()) => {
-                self.metrics.dead_letters(&letter.record.topic, letter.failure.reason).inc();
-                if self.letters_failing.ended() {
-                    info!("dead letters are written again");
-                }
-                self.publisher.letter_problem(None);
-            }
+            Ok(()) => self.metrics.dead_letters(&letter.record.topic, letter.failure.reason).inc(),
             Err(fault) => {
                 self.metrics.dead_letter_failures.inc();
-                if self.letters_failing.began() {
-                    warn!(%fault, "a dead letter cannot be written; trying again, its partition's commit point waits");
+                let to = self.letter_source.topic(&letter.record.topic);
+                let remedy = if fault.code == "MessageSizeTooLarge" { "; raise its max.message.bytes" } else { "" };
+                let Record { topic, partition, offset, .. } = &*letter.record;
+                let problem = format!(
+                    "the dead letter of {topic}[{partition}]@{offset} cannot be written to {to}: {fault}{remedy}"
+                );
+                if !std::mem::replace(&mut self.letters_failing, true) {
+                    warn!("{problem}; trying again, the partition's commit point waits");
                 }
-                self.publisher.letter_problem(Some(fault.to_string()));
+                self.publisher.letter_problem(problem);
             }
         }
         self.step(Input::LetterDone(id, result.is_ok()));
@@ -342,11 +360,16 @@ impl Worker {
 
     fn publish(&mut self) {
         let (now, last_turn) = (self.clock.now(), self.consumer.last_turn());
-        self.publisher.publish(&self.pipeline.report(), now, self.clock.time_of(last_turn));
+        let report = self.pipeline.report();
+        if self.letters_failing && report.letters_failing == 0 {
+            self.letters_failing = false;
+            info!("dead letters are written again");
+        }
+        self.publisher.publish(&report, now, self.clock.time_of(last_turn));
     }
 
     /// Leaves the group, so that others need not wait for this member's session to end.
-    async fn leave(mut self, unanswered: usize) -> Ended {
+    async fn leave(&mut self, unanswered: usize) -> Ended {
         self.publish();
         self.consumer.send(Command::Close);
         let closed = async {
@@ -356,7 +379,7 @@ impl Worker {
                 }
             }
         };
-        if tokio::time::timeout(LEAVE_TIMEOUT, closed).await.is_err() {
+        if tokio::time::timeout(self.leave_timeout, closed).await.is_err() {
             warn!("leaving the group takes too long; its coordinator will notice by itself");
         }
         if unanswered > 0 {
@@ -376,6 +399,9 @@ fn log(notice: &Notice) {
         Notice::HoldEnded(reason) => info!(?reason, "hold ended"),
         Notice::TaskBlocked(task, reason, said) => warn!(%task, ?reason, %said, "task held: its changes wait"),
         Notice::TaskUnblocked(task, reason) => info!(%task, ?reason, "task goes on"),
+        Notice::Condemned(task, reason, said) => {
+            warn!(%task, reason, %said, "OMS refuses keys of this task for good: they are dead-lettered");
+        }
         Notice::GivenBack(unsettled) => info!(unsettled, "revoked partitions are given back"),
     }
 }

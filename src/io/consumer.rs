@@ -93,6 +93,17 @@ pub enum StartError {
     Thread(#[source] std::io::Error),
 }
 
+/// The loop would wait for ever for a thread that is gone without a word: others keep the channel open.
+struct ToldWhenPanicking(Events);
+
+impl Drop for ToldWhenPanicking {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.send(ConsumerEvent::Closed).ok(); // nobody listens any more
+        }
+    }
+}
+
 impl KafkaConsumer {
     /// Creates the client, subscribes and starts polling. Does not wait for a broker.
     ///
@@ -115,13 +126,17 @@ impl KafkaConsumer {
         let consumer = Arc::new(consumer);
         let committer = Committer::start(Arc::clone(&consumer), events.clone()).map_err(StartError::Thread)?;
         let commits = committer.requests.clone();
+        let told = events.clone();
         let turns = Arc::new(Heartbeat { started: now(), last_turn_ms: AtomicU64::new(0) });
         let links =
             poller::Links { inbox, signals: signals.clone(), noticed, events, committer, turns: Arc::clone(&turns) };
         let poller = poller::Poller::new(consumer, links, settings, take);
         let thread = std::thread::Builder::new()
             .name("kafka-poll".to_owned())
-            .spawn(move || poller.run())
+            .spawn(move || {
+                let _told = ToldWhenPanicking(told);
+                poller.run();
+            })
             .map_err(StartError::Thread)?;
         Ok((Self { signals, commits, turns, thread: Some(thread) }, receiver))
     }

@@ -8,6 +8,7 @@ use super::client::OmsClient;
 use super::error_body::bounded;
 use super::verdict::MAX_MESSAGE_BYTES;
 use crate::pipeline::answer::{Answer, HoldReason, Status, Verdict};
+use crate::pipeline::inquiry::Standing;
 use crate::pipeline::key::TaskId;
 
 /// Tasks a page: small, so that a page fits into the bound of an answer's body.
@@ -57,6 +58,20 @@ impl OmsClient {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let query = format!("query_time={}", now.as_millis());
         parse(&self.query(&format!("/{}", task.as_str()), &query).await?)
+    }
+
+    /// How a task stands: the last question before keys of it are dead-lettered. For a task that is not there the
+    /// project's tasks are asked for too: a project without any looks like the wrong one.
+    pub async fn standing(&self, task: &TaskId) -> Standing {
+        match self.show_task(task).await {
+            Ok(Task { status: TaskState::Stopped, .. }) => Standing::Stopped,
+            Ok(_) => Standing::Active,
+            Err(answer) if answer.verdict == Verdict::UnknownTask => match self.list_tasks().await {
+                Ok(tasks) if tasks.is_empty() => Standing::EmptyProject,
+                _ => Standing::Missing,
+            },
+            Err(answer) => Standing::Unknown(*answer),
+        }
     }
 
     /// All tasks of the project, page by page; tasks beyond offset 10,000 cannot be asked for.

@@ -72,7 +72,8 @@ impl Pipeline {
     }
 
     fn gate(&mut self, now: Time) -> Gate {
-        if self.flight.len() >= self.settings.max_in_flight {
+        let ending = self.drain.as_ref().is_some_and(|drain| !drain.is_settling());
+        if ending || self.flight.len() >= self.settings.max_in_flight {
             return Gate::Closed;
         }
         let mut at = self.pace.next(now);

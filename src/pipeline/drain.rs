@@ -9,7 +9,7 @@ use super::{CommitError, Effect, Effects, Pipeline};
 /// Shares of `shutdown.drain_timeout`: until then answers are waited for; until then commits are. The rest is for
 /// leaving the group.
 const SETTLE_SHARE: f64 = 0.8;
-const COMMIT_SHARE: f64 = 0.95;
+const COMMIT_SHARE: f64 = 0.9;
 /// Wait before a failed last commit is tried again.
 const COMMIT_RETRY: Duration = Duration::from_millis(300);
 
@@ -29,15 +29,21 @@ enum Phase {
 }
 
 impl Drain {
-    /// When time alone moves it on.
+    /// When time alone moves it on; `commit_out` is whether a commit has no result yet.
     #[must_use]
-    pub fn next_due(&self) -> Option<Time> {
+    pub fn next_due(&self, commit_out: bool) -> Option<Time> {
         match self.phase {
             Phase::Settling => Some(self.settle_by),
-            Phase::Committing { asked: false, not_before, .. } => Some(not_before.min(self.deadline)),
+            Phase::Committing { asked: false, not_before, .. } if !commit_out => Some(not_before.min(self.deadline)),
             Phase::Committing { .. } => Some(self.deadline),
             Phase::Done => None,
         }
+    }
+
+    /// Whether requests may still go out.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        self.phase == Phase::Settling
     }
 }
 
@@ -63,9 +69,9 @@ impl Pipeline {
         };
         let stuck = self.hold.is_some() || self.pace.not_before() > now;
         let sent = self.flight.is_empty() && (stuck || !self.tasks.any_queued());
-        let settled = sent && self.letters.is_empty() && self.revoke.is_none();
+        let settled = sent && self.inquiries == 0 && self.letters.is_empty() && self.revoke.is_none();
         if settled || now >= settle_by {
-            let unanswered = self.flight.len() + self.letters.len();
+            let unanswered = self.flight.len() + self.inquiries + self.letters.len();
             if let Some(drain) = &mut self.drain {
                 drain.phase = Phase::Committing { unanswered, asked: false, not_before: now };
             }

@@ -19,6 +19,8 @@ pub struct Hold<Reason> {
     pub reason: Reason,
     /// Since when.
     pub since: Time,
+    /// What OMS said last.
+    pub said: Box<str>,
     /// Whether a probe is out.
     pub probing: bool,
     interval: Duration,
@@ -28,8 +30,8 @@ pub struct Hold<Reason> {
 impl<Reason> Hold<Reason> {
     /// Begins a hold; its first probe goes out after about `interval`.
     #[must_use]
-    pub fn new(reason: Reason, interval: Duration, now: Time, random: &mut fastrand::Rng) -> Self {
-        let mut hold = Self { reason, since: now, probing: false, interval, next_probe: now };
+    pub fn new(reason: Reason, said: Box<str>, interval: Duration, now: Time, random: &mut fastrand::Rng) -> Self {
+        let mut hold = Self { reason, since: now, said, probing: false, interval, next_probe: now };
         hold.schedule(now, random);
         hold
     }
@@ -41,8 +43,9 @@ impl<Reason> Hold<Reason> {
     }
 
     /// A probe was answered by another hold: waits twice as long for the next one.
-    pub fn held_again(&mut self, reason: Reason, now: Time, random: &mut fastrand::Rng) {
+    pub fn held_again(&mut self, reason: Reason, said: Box<str>, now: Time, random: &mut fastrand::Rng) {
         self.reason = reason;
+        self.said = said;
         self.interval = self.interval.saturating_mul(2).min(MAX_PROBE_INTERVAL);
         self.schedule(now, random);
     }
@@ -109,14 +112,14 @@ mod tests {
     fn probes_come_at_doubling_intervals_up_to_the_cap() {
         let mut random = fastrand::Rng::with_seed(3);
         let mut now = at(0);
-        let mut hold = Hold::new((), Duration::from_mins(1), now, &mut random);
+        let mut hold = Hold::new((), "".into(), Duration::from_mins(1), now, &mut random);
         for bound in [60, 120, 240, 480, 900, 900_u64] {
             let next = hold.next_probe().unwrap();
             let wait = next.since(now).as_secs_f64();
             let bound = f64::from(u32::try_from(bound).unwrap());
             assert!(wait <= bound && wait >= bound * 0.75, "{wait} of {bound}");
             now = next;
-            hold.held_again((), now, &mut random);
+            hold.held_again((), "".into(), now, &mut random);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Dead letters on their way: written a bounded number at a time, written again until Kafka acknowledges them.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::entry::{PartitionIx, RecordRef};
@@ -30,27 +30,28 @@ struct Letter {
     epoch: u64,
     content: Arc<DeadLetter>,
     sent: Option<Time>,
+    failures: u32,
 }
 
 /// All dead letters that are not acknowledged.
 #[derive(Debug, Default)]
 pub struct Letters {
     all: slab::Slab<Letter>,
-    outbox: VecDeque<LetterId>,
-    failures_in_a_row: u32,
-    not_before: Time,
+    /// Those that are not out, by the moment at which they may go.
+    outbox: BTreeSet<(Time, LetterId)>,
 }
 
 impl Letters {
     pub(super) fn push(&mut self, source: RecordRef, epoch: u64, record: Arc<Record>, failure: Failure) {
         let content = Arc::new(DeadLetter { record, failure });
-        self.outbox.push_back(self.all.insert(Letter { source, epoch, content, sent: None }));
+        let id = self.all.insert(Letter { source, epoch, content, sent: None, failures: 0 });
+        self.outbox.insert((Time::START, id));
     }
 
     /// Forgets the letters of a partition that are not out; those that are out are acknowledged to nobody.
     pub(super) fn forget(&mut self, partition: PartitionIx) {
         let all = &mut self.all;
-        self.outbox.retain(|id| {
+        self.outbox.retain(|(_, id)| {
             let stays = all[*id].source.partition != partition;
             if !stays {
                 all.remove(*id);
@@ -71,10 +72,10 @@ impl Letters {
         self.all.is_empty()
     }
 
-    /// Whether the last letter that was answered could not be written.
+    /// How many could not be written so far, and are tried again.
     #[must_use]
-    pub fn is_failing(&self) -> bool {
-        self.failures_in_a_row > 0
+    pub fn failing(&self) -> usize {
+        self.all.iter().filter(|(_, letter)| letter.failures > 0).count()
     }
 
     /// When the oldest letter that is out went out.
@@ -87,16 +88,14 @@ impl Letters {
     #[must_use]
     pub fn next_due(&self) -> Option<Time> {
         let room = self.all.len() - self.outbox.len() < MAX_LETTERS_IN_FLIGHT;
-        (room && !self.outbox.is_empty()).then_some(self.not_before)
+        self.outbox.first().map(|(ready, _)| *ready).filter(|_| room)
     }
 }
 
 impl Pipeline {
     pub(super) fn write_letters(&mut self, now: Time, out: &mut Effects) {
         while self.letters.next_due().is_some_and(|due| due <= now) {
-            let Some(id) = self.letters.outbox.pop_front() else {
-                return;
-            };
+            let Some((_, id)) = self.letters.outbox.pop_first() else { return };
             let letter = &mut self.letters.all[id];
             letter.sent = Some(now);
             out.actions.push(Effect::DeadLetter(id, letter.content.clone()));
@@ -110,19 +109,13 @@ impl Pipeline {
         let (source, epoch) = (letter.source, letter.epoch);
         letter.sent = None;
         let live = self.partitions.live(source.partition, epoch);
-        if written || live.is_none() {
-            self.letters.all.remove(id);
-        } else {
-            self.letters.outbox.push_back(id);
-        }
-        if !written {
-            self.letters.failures_in_a_row = self.letters.failures_in_a_row.saturating_add(1);
-            let wait = self.settings.backoff.full_jitter(self.letters.failures_in_a_row, &mut self.random);
-            self.letters.not_before = self.letters.not_before.max(now.after(wait));
+        if !written && live.is_some() {
+            letter.failures = letter.failures.saturating_add(1);
+            let wait = self.settings.backoff.full_jitter(letter.failures, &mut self.random);
+            self.letters.outbox.insert((now.after(wait), id));
             return;
         }
-        self.letters.failures_in_a_row = 0;
-        self.letters.not_before = now;
+        self.letters.all.remove(id);
         if let Some(partition) = live {
             partition.letters -= 1;
             self.close_one(source);

@@ -81,7 +81,8 @@ impl Pace {
         self.raised = now;
         let span = now.since(self.window.0).as_secs_f64().max(0.1);
         let current = self.rate.unwrap_or_else(|| self.measured.max(f64::from(self.window.1) / span));
-        self.rate = Some((current * DECREASE).max(MIN_RATE));
+        let lowest = MIN_RATE.min(self.max.unwrap_or(MIN_RATE));
+        self.rate = Some((current * DECREASE).max(lowest));
         self.tokens = 0.0;
         self.filled = now;
     }
@@ -164,6 +165,13 @@ mod tests {
         pace.throttle(at(1_000), None, at(2_000));
         pace.throttle(at(1_999), None, at(2_001));
         assert_eq!(pace.rate(), Some(70.0));
+    }
+
+    #[test]
+    fn throttling_never_raises_the_rate_over_our_own_limit() {
+        let mut pace = Pace::new(Some(0.1));
+        pace.throttle(at(0), None, at(1_000));
+        assert!(pace.rate().unwrap() <= 0.1, "{:?}", pace.rate());
     }
 
     #[test]

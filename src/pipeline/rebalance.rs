@@ -94,6 +94,7 @@ impl Pipeline {
             owed.extend(task.pending.hurry(&self.entries, wanted));
             let ready = task.parts.iter().take_while(|((at, _), _)| *at <= now);
             owed.extend(ready.flat_map(|(_, part)| &part.entries));
+            owed.extend(task.doomed.iter().flat_map(|doomed| &doomed.event.entries));
         }
         owed.extend(self.flight.iter().flat_map(|(_, sent)| &sent.event.entries));
         let Some(revoke) = &mut self.revoke else { return };
@@ -159,6 +160,9 @@ impl Pipeline {
     /// Takes the records of these partitions away from every entry and dead letter. Keys that nothing waits for any more
     /// are dropped unless they are out. O(everything), once a rebalance.
     fn detach(&mut self, gone: &[PartitionIx]) {
+        if gone.is_empty() {
+            return;
+        }
         for ix in gone {
             let partition = &mut self.partitions[*ix];
             if std::mem::replace(&mut partition.detached, true) {
@@ -179,7 +183,8 @@ impl Pipeline {
         }
         for (_, task) in self.tasks.iter_mut() {
             let mut dropped = task.pending.retain(&self.entries, |entry| !entry.records.is_empty());
-            for part in task.parts.values_mut() {
+            let doomed = task.doomed.iter_mut().map(|doomed| &mut doomed.event);
+            for part in task.parts.values_mut().chain(doomed) {
                 part.entries.retain(|id| {
                     let stays = !self.entries[*id].records.is_empty();
                     if !stays {
@@ -189,6 +194,7 @@ impl Pipeline {
                 });
             }
             task.parts.retain(|_, part| !part.entries.is_empty());
+            task.doomed.retain(|doomed| !doomed.event.entries.is_empty());
             task.pauses.retain(|partition| !gone.contains(partition));
             for id in dropped {
                 self.entries.remove(id);

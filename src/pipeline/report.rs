@@ -6,6 +6,7 @@ use super::Pipeline;
 use super::answer::HoldReason;
 use super::entry::TaskIx;
 use super::event::Origin;
+use super::hold::Hold;
 use super::key::TaskId;
 use super::ledger::Outcome;
 use super::partition::PartitionName;
@@ -33,6 +34,23 @@ impl SettledCounts {
     }
 }
 
+/// A hold in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HoldReport<Reason> {
+    /// Why.
+    pub reason: Reason,
+    /// Since when.
+    pub since: Time,
+    /// What OMS said last.
+    pub said: Box<str>,
+}
+
+impl<Reason: Copy> HoldReport<Reason> {
+    fn of(hold: &Hold<Reason>) -> Self {
+        Self { reason: hold.reason, since: hold.since, said: hold.said.clone() }
+    }
+}
+
 /// One task's figures.
 #[derive(Clone, Debug)]
 pub struct TaskReport {
@@ -46,8 +64,8 @@ pub struct TaskReport {
     pub concurrency_limit: usize,
     /// When the oldest key that may go began to wait.
     pub oldest: Option<Time>,
-    /// Why it may not send, and since when.
-    pub block: Option<(Block, Time)>,
+    /// Why it may not send.
+    pub block: Option<HoldReport<Block>>,
     /// Whether OMS has accepted an event of it.
     pub accepted: bool,
     /// Until when it pauses because its requests fail.
@@ -84,8 +102,8 @@ pub struct Report {
     pub unsettled: (usize, usize),
     /// Their limits.
     pub limits: (usize, usize),
-    /// Why the whole worker may not send, and since when.
-    pub hold: Option<(HoldReason, Time)>,
+    /// Why the whole worker may not send.
+    pub hold: Option<HoldReport<HoldReason>>,
     /// Requests a second that throttling and our own limit leave.
     pub rate: Option<f64>,
     /// Whether records wait for the budget.
@@ -100,8 +118,8 @@ pub struct Report {
     pub commit_since: Option<Time>,
     /// Dead letters that are not acknowledged.
     pub letters: usize,
-    /// Whether they cannot be written at the moment.
-    pub letters_failing: bool,
+    /// How many of them could not be written so far.
+    pub letters_failing: usize,
     /// What tasks did since the last report that have no state any more.
     pub departed: Vec<(TaskId, TaskCounts)>,
     /// The tasks.
@@ -119,7 +137,7 @@ impl Pipeline {
         Report {
             unsettled: self.budget.used(),
             limits: self.budget.limits(),
-            hold: self.hold.as_ref().map(|hold| (hold.reason, hold.since)),
+            hold: self.hold.as_ref().map(HoldReport::of),
             rate: self.pace.rate(),
             full: self.is_full(),
             draining: self.is_draining(),
@@ -127,7 +145,7 @@ impl Pipeline {
             oldest_letter: self.letters.oldest_out(),
             commit_since: self.commits.out_since(),
             letters: self.letters.len(),
-            letters_failing: self.letters.is_failing(),
+            letters_failing: self.letters.failing(),
             departed: std::mem::take(&mut self.tasks.departed),
             tasks: ixs.into_iter().map(|ix| self.task_report(ix)).collect(),
             partitions: self.partition_reports(),
@@ -137,14 +155,15 @@ impl Pipeline {
 
     fn task_report(&mut self, ix: TaskIx) -> TaskReport {
         let task = &mut self.tasks[ix];
-        let in_parts: usize = task.parts.values().map(|part| part.entries.len()).sum();
+        let doomed = task.doomed.iter().map(|doomed| doomed.event.entries.len());
+        let in_parts: usize = task.parts.values().map(|part| part.entries.len()).chain(doomed).sum();
         TaskReport {
             id: task.id.clone(),
             pending: task.pending.len() + in_parts,
             in_flight: task.in_flight,
             concurrency_limit: task.pressure.limit(),
             oldest: task.pending.oldest(&self.entries),
-            block: task.block.as_ref().map(|block| (block.reason, block.since)),
+            block: task.block.as_ref().map(HoldReport::of),
             accepted: task.accepted_at.is_some(),
             paused_until: task.pressure.not_before(),
             counts: std::mem::take(&mut task.counts),

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 use super::dispatch::Sent;
-use super::entry::{EntryId, RecordRef};
+use super::entry::{EntryId, RecordRef, TaskIx};
 use super::event::{Event, Origin};
 use super::failure::Failure;
 use super::hold::Hold;
+use super::inquiry::Doomed;
 use super::ledger::Outcome;
 use super::task::Block;
 use super::time::Time;
@@ -17,19 +18,21 @@ use super::{Effect, Effects, Notice, Pipeline, SubmissionId};
 const FAULTS_BEFORE_SPLIT: u32 = 10;
 
 impl Pipeline {
-    pub(super) fn answered(&mut self, id: SubmissionId, answer: &Answer, now: Time, out: &mut Effects) {
+    pub(super) fn answered(&mut self, id: SubmissionId, answer: Answer, now: Time, out: &mut Effects) {
         let Some(sent) = self.flight.try_remove(id) else { return };
         let ix = sent.event.task;
         self.tasks[ix].in_flight -= 1;
-        self.learn_of_credentials(&sent, answer, now);
-        self.learn_of_hold(&sent, answer, now, out);
-        self.learn_of_block(&sent, answer, now, out);
+        self.learn_of_credentials(&sent, &answer, now);
+        self.learn_of_hold(&sent, &answer, now, out);
+        self.learn_of_block(&sent, &answer, now, out);
         match answer.verdict {
             Verdict::Accepted => self.accept(sent.event, now, out),
-            Verdict::Refused => self.refuse(sent.event, answer, now),
-            Verdict::UnknownTask => self.condemn(sent.event, "task_not_found", answer, now),
+            Verdict::Refused => self.refuse(sent.event, answer, now, out),
+            Verdict::UnknownTask => {
+                self.doom(Doomed { event: sent.event, reason: "task_not_found", answer }, now, out);
+            }
             Verdict::Hold(_) | Verdict::TaskStopped => self.put_back(sent.event, Duration::ZERO, now),
-            Verdict::Busy(pressure) => self.busy(sent, pressure, answer, now),
+            Verdict::Busy(pressure) => self.busy(sent, pressure, &answer, now),
         }
         self.relax(ix);
         self.reschedule(ix, now);
@@ -37,9 +40,12 @@ impl Pipeline {
 
     /// Only the first of the answers that a hold was out for counts, and every probe after it.
     fn learn_of_credentials(&mut self, sent: &Sent, answer: &Answer, now: Time) {
-        if self.hold.is_some() && !sent.probes_worker {
-            return;
+        if self.hold.is_none() || sent.probes_worker {
+            self.count_signature(answer, now);
         }
+    }
+
+    pub(super) fn count_signature(&mut self, answer: &Answer, now: Time) {
         match answer.status {
             Status::Http(401) => self.trust.fail(now),
             Status::Http(_) => self.trust.prove(),
@@ -53,11 +59,10 @@ impl Pipeline {
             _ => None,
         };
         match (&mut self.hold, holds) {
-            (None, Some(reason)) => {
-                self.hold = Some(Hold::new(reason, self.settings.hold_probe_interval, now, &mut self.random));
-                out.actions.push(Effect::Notice(Notice::HoldBegan(reason, said(answer))));
+            (None, Some(reason)) => self.hold_worker(reason, said(answer), now, out),
+            (Some(hold), Some(reason)) if sent.probes_worker => {
+                hold.held_again(reason, said(answer), now, &mut self.random);
             }
-            (Some(hold), Some(reason)) if sent.probes_worker => hold.held_again(reason, now, &mut self.random),
             (Some(hold), None) if sent.probes_worker => {
                 if let Verdict::Busy(_) = answer.verdict {
                     hold.undecided(now, &mut self.random);
@@ -70,27 +75,45 @@ impl Pipeline {
         }
     }
 
+    /// Begins a hold of the whole worker, unless there is one.
+    pub(super) fn hold_worker(&mut self, reason: HoldReason, said: Box<str>, now: Time, out: &mut Effects) {
+        if self.hold.is_none() {
+            out.actions.push(Effect::Notice(Notice::HoldBegan(reason, said.clone())));
+            let interval = self.settings.hold_probe_interval;
+            self.hold = Some(Hold::new(reason, said, interval, now, &mut self.random));
+        }
+    }
+
     fn learn_of_block(&mut self, sent: &Sent, answer: &Answer, now: Time, out: &mut Effects) {
-        let task = &mut self.tasks[sent.event.task];
+        let ix = sent.event.task;
         let (blocks, undecided) = match answer.verdict {
             Verdict::Hold(HoldReason::Permission) => (Some(Block::Permission), false),
             Verdict::TaskStopped => (Some(Block::Stopped), false),
             Verdict::Hold(_) | Verdict::Busy(_) => (None, true),
             Verdict::Accepted | Verdict::Refused | Verdict::UnknownTask => (None, false),
         };
+        let task = &mut self.tasks[ix];
         match (&mut task.block, blocks) {
-            (None, Some(reason)) => {
-                task.block = Some(Hold::new(reason, self.settings.hold_probe_interval, now, &mut self.random));
-                let notice = Notice::TaskBlocked(task.id.clone(), reason, said(answer));
-                out.actions.push(Effect::Notice(notice));
+            (None, Some(reason)) => self.block_task(ix, reason, said(answer), now, out),
+            (Some(block), Some(reason)) if sent.probes_task => {
+                block.held_again(reason, said(answer), now, &mut self.random);
             }
-            (Some(block), Some(reason)) if sent.probes_task => block.held_again(reason, now, &mut self.random),
             (Some(block), None) if sent.probes_task && undecided => block.undecided(now, &mut self.random),
             (Some(block), None) if sent.probes_task => {
                 out.actions.push(Effect::Notice(Notice::TaskUnblocked(task.id.clone(), block.reason)));
                 task.block = None;
             }
             _ => {}
+        }
+    }
+
+    /// Begins a hold of one task, unless there is one.
+    pub(super) fn block_task(&mut self, ix: TaskIx, reason: Block, said: Box<str>, now: Time, out: &mut Effects) {
+        let task = &mut self.tasks[ix];
+        if task.block.is_none() {
+            out.actions.push(Effect::Notice(Notice::TaskBlocked(task.id.clone(), reason, said.clone())));
+            let interval = self.settings.hold_probe_interval;
+            task.block = Some(Hold::new(reason, said, interval, now, &mut self.random));
         }
     }
 
@@ -112,14 +135,14 @@ impl Pipeline {
         }
     }
 
-    fn refuse(&mut self, event: Event, answer: &Answer, now: Time) {
+    fn refuse(&mut self, event: Event, answer: Answer, now: Time, out: &mut Effects) {
         self.tasks[event.task].pressure.relieve();
         if event.entries.len() > 1 {
             self.split(event, Origin::Refused, now);
             return;
         }
         let reason = if answer.status == Status::Http(413) { "too_large" } else { "refused" };
-        self.condemn(event, reason, answer, now);
+        self.doom(Doomed { event, reason, answer }, now, out);
     }
 
     fn split(&mut self, event: Event, origin: Origin, now: Time) {
@@ -130,14 +153,15 @@ impl Pipeline {
     }
 
     /// Every key of the event has failed for good.
-    fn condemn(&mut self, event: Event, reason: &'static str, answer: &Answer, now: Time) {
+    pub(super) fn condemn(&mut self, doomed: Doomed, now: Time) {
+        let Doomed { event, reason, answer } = doomed;
         let task = &mut self.tasks[event.task];
         task.counts.dead_lettered += event.entries.len() as u64;
         let id = task.id.clone();
         for entry in event.entries {
             self.release(entry);
             let entry = self.entries.remove(entry);
-            let failure = Failure::refused(&entry.key, &id, reason, answer, entry.attempts, now);
+            let failure = Failure::refused(&entry.key, &id, reason, &answer, entry.attempts, now);
             for record in entry.records {
                 if let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) {
                     failure.clone().gather_into(&mut slot.failures);
@@ -193,7 +217,7 @@ impl Pipeline {
     }
 
     /// An event that was not answered for good: its keys wait again, with their age; a part stays as it is.
-    fn put_back(&mut self, mut event: Event, wait: Duration, now: Time) {
+    pub(super) fn put_back(&mut self, mut event: Event, wait: Duration, now: Time) {
         let ready = now.after(wait);
         event.entries.retain(|id| {
             self.release(*id);
@@ -269,7 +293,7 @@ impl Pipeline {
 }
 
 /// What an answer said, in a few words for the log.
-fn said(answer: &Answer) -> Box<str> {
+pub(super) fn said(answer: &Answer) -> Box<str> {
     let code = answer.error_code.as_deref().unwrap_or("no code");
     let message = answer.error_message.as_deref().unwrap_or("no message");
     format!("{:?}, {code}: {message}", answer.status).into()

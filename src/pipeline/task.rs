@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::entry::{Entries, PartitionIx, TaskIx};
 use super::event::Event;
 use super::hold::Hold;
+use super::inquiry::Doomed;
 use super::key::TaskId;
 use super::pending::Pending;
 use super::pressure::Pressure;
@@ -37,6 +38,12 @@ pub struct Task {
     pub pressure: Pressure,
     /// Why it may not send.
     pub block: Option<Hold<Block>>,
+    /// Events that are dead-lettered unless OMS says that the task, or the project, is not as it should be.
+    pub doomed: Vec<Doomed>,
+    /// Whether OMS is being asked how the task stands.
+    pub asking: bool,
+    /// When OMS last said something that keeps nobody from dead-lettering.
+    pub stood_at: Option<Time>,
     /// When OMS last accepted an event of it.
     pub accepted_at: Option<Time>,
     /// Partitions that are paused until fewer of its keys wait.
@@ -78,6 +85,9 @@ impl Task {
             in_flight: 0,
             pressure: Pressure::new(settings.max_in_flight_per_task),
             block: None,
+            doomed: Vec::new(),
+            asking: false,
+            stood_at: None,
             accepted_at: None,
             pauses: Vec::new(),
             counts: TaskCounts::default(),
@@ -118,7 +128,11 @@ impl Task {
     /// Whether nothing would be lost if its state were forgotten.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.parts.is_empty() && self.in_flight == 0
+        self.pending.is_empty()
+            && self.parts.is_empty()
+            && self.in_flight == 0
+            && self.doomed.is_empty()
+            && self.pauses.is_empty()
     }
 }
 
@@ -147,6 +161,12 @@ impl Tasks {
         let ix = self.slab.insert(Task::new(id.clone(), settings));
         self.by_id.insert(id.clone(), ix);
         ix
+    }
+
+    /// The task of that id, if it has state.
+    #[must_use]
+    pub fn find(&self, id: &TaskId) -> Option<TaskIx> {
+        self.by_id.get(id).copied()
     }
 
     /// Whether a record for these tasks may be let in: it brings no new one, or there is room for one. The bound is

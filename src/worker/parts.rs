@@ -97,8 +97,18 @@ fn missing(policy: OffsetPolicy) -> MissingOffset {
 
 /// Properties that say how to reach and trust a broker go for the producer too; those of a consumer do not.
 pub(super) fn producer(config: &Config) -> ProducerSettings {
-    const SHARED: [&str; 9] =
-        ["security.", "sasl.", "ssl.", "enable.ssl", "enable.sasl", "socket.", "broker.", "reconnect.", "client."];
+    const SHARED: [&str; 10] = [
+        "security.",
+        "sasl.",
+        "ssl.",
+        "https.",
+        "enable.ssl",
+        "enable.sasl",
+        "socket.",
+        "broker.",
+        "reconnect.",
+        "client.",
+    ];
     let properties = config.kafka.properties.iter();
     let shared = properties.filter(|(name, _)| SHARED.iter().any(|prefix| name.starts_with(prefix)));
     ProducerSettings {

@@ -135,8 +135,8 @@ impl Publisher {
         self.topic_problems = problems;
     }
 
-    pub(super) fn letter_problem(&mut self, problem: Option<String>) {
-        self.letter_problem = problem.map(|problem| format!("dead letters cannot be written: {problem}"));
+    pub(super) fn letter_problem(&mut self, problem: String) {
+        self.letter_problem = Some(problem);
     }
 
     pub(super) fn committed(&mut self, result: &Result<(), (CommitError, Fault)>) {
@@ -192,17 +192,17 @@ impl Publisher {
             lone_retry_keys: task.lone_keys.len(),
         };
         self.metrics.show_tasks(report.tasks.iter().map(|task| (&task.id, gauges(task))));
-        let mut holds: Vec<_> = report.hold.iter().map(|(reason, _)| (*reason, None)).collect();
+        let mut holds: Vec<_> = report.hold.iter().map(|hold| (hold.reason, None)).collect();
         for task in &report.tasks {
-            if let Some((Block::Permission, _)) = task.block {
+            if task.block.as_ref().is_some_and(|block| block.reason == Block::Permission) {
                 holds.push((HoldReason::Permission, Some(&task.id)));
             }
         }
         self.metrics.show_holds(&holds);
         for id in &self.routed {
             let task = report.tasks.iter().find(|task| task.id == *id);
-            let state = match task.and_then(|task| task.block) {
-                Some((Block::Stopped, _)) => TaskState::Stopped,
+            let state = match task.and_then(|task| task.block.as_ref()) {
+                Some(block) if block.reason == Block::Stopped => TaskState::Stopped,
                 _ if task.is_some_and(|task| task.accepted) => TaskState::Synchronizing,
                 _ => TaskState::Unknown,
             };
@@ -242,6 +242,9 @@ impl Publisher {
     }
 
     fn show_readiness(&mut self, report: &Report, now: Time) {
+        if report.letters_failing == 0 {
+            self.letter_problem = None;
+        }
         self.kafka_problems.retain(|_, (_, said)| now.since(*said) < KAFKA_PROBLEM_LASTS);
         let mut reasons: Vec<String> = Vec::new();
         if report.draining {
@@ -253,8 +256,8 @@ impl Publisher {
         reasons.extend(self.kafka_problems.iter().map(|(code, (text, _))| format!("Kafka: {text} ({code})")));
         reasons.extend(self.topic_problems.iter().cloned());
         reasons.extend(self.letter_problem.clone());
-        if let Some((reason, _)) = report.hold.filter(|_| self.unready_on_hold) {
-            reasons.push(format!("hold: {}", hold_reason(reason)));
+        if let Some(hold) = report.hold.as_ref().filter(|_| self.unready_on_hold) {
+            reasons.push(format!("hold ({}): {}", hold_reason(hold.reason), hold.said));
         }
         if reasons != self.unready {
             if reasons.is_empty() {
@@ -298,9 +301,10 @@ impl Publisher {
             "not_ready_because": self.unready,
             "stalled": self.stall,
             "draining": report.draining,
-            "hold": report.hold.map(|(reason, since)| json!({
-                "reason": hold_reason(reason),
-                "for_seconds": now.since(since).as_secs_f64(),
+            "hold": report.hold.as_ref().map(|hold| json!({
+                "reason": hold_reason(hold.reason),
+                "said": hold.said,
+                "for_seconds": now.since(hold.since).as_secs_f64(),
             })),
             "unsettled": {
                 "changes": report.unsettled.0, "changes_limit": report.limits.0,
@@ -308,7 +312,7 @@ impl Publisher {
                 "reading_waits": report.full,
             },
             "requests_per_second_limit": report.rate,
-            "dead_letters": {"unacknowledged": report.letters, "problem": self.letter_problem},
+            "dead_letters": {"unacknowledged": report.letters, "failing": report.letters_failing, "problem": self.letter_problem},
             "last_commit_problem": self.last_commit,
             "partitions": partitions.collect::<Vec<_>>(),
             "tasks": tasks.collect::<Vec<_>>(),
@@ -321,16 +325,16 @@ fn waits_because(task: &TaskReport, report: &Report, now: Time) -> Option<String
     if task.pending == 0 {
         return None;
     }
-    if let Some((reason, since)) = report.hold {
-        let seconds = now.since(since).as_secs();
-        return Some(format!("the worker holds ({}) for {seconds} s", hold_reason(reason)));
+    if let Some(hold) = &report.hold {
+        let seconds = now.since(hold.since).as_secs();
+        return Some(format!("the worker holds ({}) for {seconds} s", hold_reason(hold.reason)));
     }
-    if let Some((block, since)) = task.block {
-        let why = match block {
+    if let Some(block) = &task.block {
+        let why = match block.reason {
             Block::Permission => "OMS denies permission for it",
             Block::Stopped => "the task is stopped",
         };
-        return Some(format!("{why}, for {} s", now.since(since).as_secs()));
+        return Some(format!("{why} ({}), for {} s", block.said, now.since(block.since).as_secs()));
     }
     if task.paused_until > now {
         let seconds = task.paused_until.since(now).as_secs_f64();

@@ -288,3 +288,16 @@ fn a_handle_that_is_dropped_ends_the_thread() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_thread_that_panics_is_told_as_closed() {
+    let (broker, settings) = mock(1);
+    brokers::produce(&broker.servers(), "t", 0, count(0, 1));
+    let mut member = Member::join_with(&settings, |_| panic!("a record that the decoder did not expect"));
+    let until = Instant::now() + Duration::from_secs(10);
+    let mut closed = false;
+    while !closed && Instant::now() < until {
+        closed = matches!(member.next_within(QUIET), Some(ConsumerEvent::Closed));
+    }
+    assert!(closed, "nobody polls any more, and the loop was not told: it waits for ever");
+}

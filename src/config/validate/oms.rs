@@ -16,8 +16,8 @@ pub(super) fn check(mut oms: document::Oms, findings: &mut Findings) -> Option<O
     let project_id = id("oms.project_id", oms.project_id.as_deref(), "the id of the project", findings);
     let project_id = project_id.map(str::to_owned);
     let credentials = check_credentials(std::mem::take(&mut oms.credentials), findings);
-    if oms.max_requests_per_second.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)) {
-        findings.add("oms.max_requests_per_second", "out of range", "write more than 0 and at most 1000000, or null");
+    if oms.max_requests_per_second.is_some_and(|rate| !(1e-3..=1e6).contains(&rate)) {
+        findings.add("oms.max_requests_per_second", "out of range", "write 0.001 to 1000000, or null");
     }
     Some(Oms {
         endpoint: endpoint?,

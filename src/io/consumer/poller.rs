@@ -204,7 +204,8 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
     }
 
     fn tell_fault(&mut self, fault: Fault, fatal: bool) {
-        if let Some(count) = self.errors.pass(&fault.code, now()) {
+        let passed = self.errors.pass(&fault.code, now());
+        if let Some(count) = passed.or(fatal.then_some(1)) {
             self.tell(ConsumerEvent::Error { fault, count, fatal });
         }
     }

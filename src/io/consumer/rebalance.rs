@@ -69,6 +69,17 @@ pub(super) fn take_up(consumer: &BaseConsumer<Context>, start: &TopicPartitionLi
     }
 }
 
+/// What is left of an assignment that was not taken up yet, once these are revoked.
+pub(super) fn without(waiting: &TopicPartitionList, revoked: &TopicPartitionList) -> Option<TopicPartitionList> {
+    let mut left = TopicPartitionList::new();
+    for one in waiting.elements() {
+        if revoked.find_partition(one.topic(), one.partition()).is_none() {
+            left.add_partition(one.topic(), one.partition());
+        }
+    }
+    (left.count() > 0).then_some(left)
+}
+
 /// Gives partitions up and forgets them.
 pub(super) fn unassign(
     consumer: &BaseConsumer<Context>,

@@ -229,11 +229,87 @@ fn a_revoked_partition_is_given_back_within_its_bound_whatever_is_unanswered() {
     assert_eq!(desk.uncommitted(), [0]);
 }
 
+fn stand(desk: &mut Desk, task: &str, standing: Standing) {
+    let asked = |effect: &Effect| matches!(effect, Effect::AskTask(asked) if asked.as_str() == task);
+    assert!(desk.effects.iter().any(asked), "OMS is asked before anything is dead-lettered");
+    assert!(desk.letters().is_empty());
+    desk.step(Input::TaskStands(TaskId::new(task).unwrap(), standing));
+}
+
+#[test]
+fn a_project_without_tasks_holds_the_worker_instead_of_flooding_the_dead_letter_topic() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "a", &["1", "2", "3"]);
+    desk.answer((Verdict::UnknownTask, 404));
+    stand(&mut desk, "a", Standing::EmptyProject);
+    assert!(desk.letters().is_empty());
+    assert_eq!(desk.pipeline.report().hold.map(|hold| hold.reason), Some(HoldReason::Endpoint));
+    desk.wait(Duration::from_mins(1));
+    assert_eq!(desk.answer(ACCEPTED), ["1", "2", "3"]);
+    assert_eq!(desk.uncommitted(), [0, 0]);
+}
+
+#[test]
+fn the_keys_of_a_task_that_turns_out_to_be_stopped_wait() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "a", &["1"]);
+    desk.answer(REFUSED);
+    stand(&mut desk, "a", Standing::Stopped);
+    assert!(desk.letters().is_empty());
+    desk.wait(Duration::from_mins(1));
+    assert_eq!(desk.answer(ACCEPTED), ["1"]);
+}
+
+#[test]
+fn a_missing_task_among_others_is_dead_lettered_and_asked_for_once_a_minute() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "a", &["1"]);
+    desk.answer((Verdict::UnknownTask, 404));
+    stand(&mut desk, "a", Standing::Missing);
+    desk.read(0, "a", &["2"]);
+    desk.answer((Verdict::UnknownTask, 404));
+    assert_eq!(desk.letters().len(), 2);
+    let asked = desk.effects.iter().filter(|effect| matches!(effect, Effect::AskTask(_))).count();
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn a_drain_that_waits_for_a_commit_sleeps_and_sends_nothing_more() {
+    let mut desk = Desk::new(|_| {});
+    desk.read(0, "a", &["1"]);
+    desk.read(0, "b", &["2"]);
+    desk.answer(ACCEPTED);
+    desk.answer(UNAVAILABLE);
+    desk.step(Input::Drain); // the commit after the first answer is still out
+    let wakeup = desk.pipeline.next_wakeup();
+    assert!(wakeup.is_none_or(|at| at > desk.now), "a hot loop: {wakeup:?} at {:?}", desk.now);
+    desk.wait(Duration::from_secs(2));
+    assert!(desk.out.is_empty(), "nobody would wait for its answer");
+}
+
+#[test]
+fn a_partition_paused_for_a_full_task_goes_on_when_the_keys_that_filled_it_leave() {
+    let mut desk = Desk::new(|settings| {
+        settings.max_pending_keys_per_task = 8;
+        settings.backoff.initial = Duration::from_mins(10);
+        settings.backoff.max = Duration::from_mins(10);
+    });
+    let keys: Vec<_> = (0..9).map(|n| n.to_string()).collect();
+    desk.read(0, "a", &keys.iter().map(String::as_str).collect::<Vec<_>>());
+    desk.answer(FAULT);
+    desk.read(1, "a", &["other"]);
+    desk.answer(ACCEPTED);
+    desk.step(Input::Lost(vec![name(0)]));
+    assert!(desk.pipeline.entries.is_empty());
+    assert!(!desk.pipeline.report().partitions[0].paused, "nothing waits, yet the partition is not read");
+}
+
 #[test]
 fn keys_that_failed_alike_are_listed_in_one_dead_letter_and_settle_when_it_is_written() {
     let mut desk = Desk::new(|_| {});
     desk.read(0, "a", &["x"]);
     desk.answer(REFUSED);
+    stand(&mut desk, "a", Standing::Active);
     let [(id, letter)] = desk.letters()[..] else { panic!("one letter: {:?}", desk.letters()) };
     assert_eq!((letter.failure.reason, &letter.failure.keys[..]), ("refused", &["x".into()][..]));
     assert_eq!(desk.uncommitted(), [1, 0]);

@@ -24,6 +24,7 @@ enum Op {
     End(usize),
     Answer(usize, u8),
     Letter(usize, bool),
+    Stand(usize, u8),
     Commit(Result<(), CommitError>),
     Wait(u16),
     Drain,
@@ -41,6 +42,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..PARTITIONS).prop_map(Op::End),
         16 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Answer(which, how)),
         3 => (any::<usize>(), any::<bool>()).prop_map(|(which, ok)| Op::Letter(which, ok)),
+        3 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Stand(which, how)),
         4 => commit.prop_map(Op::Commit),
         8 => (0..2_000_u16).prop_map(Op::Wait),
         1 => Just(Op::Drain),
@@ -64,6 +66,7 @@ struct World {
     /// Submission, its changes, and how long each log was when it went out.
     out_submissions: Vec<(SubmissionId, Vec<Change>, [usize; PARTITIONS])>,
     out_letters: Vec<(LetterId, Arc<DeadLetter>)>,
+    out_questions: Vec<TaskId>,
     out_commit: Option<Vec<(PartitionName, i64)>>,
     drained: bool,
 }
@@ -110,6 +113,7 @@ impl World {
             epochs: 0,
             out_submissions: Vec::new(),
             out_letters: Vec::new(),
+            out_questions: Vec::new(),
             out_commit: None,
             drained: false,
         }
@@ -121,6 +125,8 @@ impl World {
             self.perform(effect);
         }
         self.check_places();
+        let wakeup = self.pipeline.next_wakeup();
+        assert!(wakeup.is_none_or(|at| at > self.now), "hot loop: {wakeup:?} at {:?}", self.now);
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -137,6 +143,7 @@ impl World {
                 let lengths = std::array::from_fn(|p| self.logs[p].len());
                 self.out_submissions.push((id, changes, lengths));
             }
+            Effect::AskTask(task) => self.out_questions.push(task),
             Effect::DeadLetter(id, letter) => self.out_letters.push((id, letter)),
             Effect::Commit(offsets) => {
                 assert!(self.out_commit.is_none(), "one commit at a time");
@@ -168,7 +175,9 @@ impl World {
         let mut places: BTreeMap<usize, usize> = BTreeMap::new();
         for (_, task) in self.pipeline.tasks.iter() {
             let mut keys = BTreeSet::new();
-            for id in task.pending.ids().chain(task.parts.values().flat_map(|part| part.entries.iter().copied())) {
+            let doomed = task.doomed.iter().map(|doomed| &doomed.event);
+            let parts = task.parts.values().chain(doomed).flat_map(|part| part.entries.iter().copied());
+            for id in task.pending.ids().chain(parts) {
                 *places.entry(id).or_default() += 1;
             }
             for id in task.pending.ids() {
@@ -207,6 +216,7 @@ impl World {
             Op::End(p) => self.end(p),
             Op::Answer(which, how) => self.answer(which, how),
             Op::Letter(which, ok) => self.letter(which, ok),
+            Op::Stand(which, how) => self.stand(which, how),
             Op::Commit(result) => self.commit(result),
             Op::Wait(ms) => {
                 self.now = self.now.after(Duration::from_millis(ms.into()));
@@ -302,6 +312,22 @@ impl World {
         self.step(Input::LetterDone(id, ok));
     }
 
+    fn stand(&mut self, which: usize, how: u8) {
+        if self.out_questions.is_empty() {
+            return;
+        }
+        let task = self.out_questions.remove(which % self.out_questions.len());
+        let standing = match how {
+            0..=40 => Standing::Stopped,
+            41..=60 => Standing::EmptyProject,
+            61..=80 => Standing::Unknown(answer(Verdict::Hold(HoldReason::Credentials), 401)),
+            81..=100 => Standing::Unknown(answer(Verdict::Busy(Pressure::Overloaded), 503)),
+            101..=130 => Standing::Missing,
+            _ => Standing::Active,
+        };
+        self.step(Input::TaskStands(task, standing));
+    }
+
     fn commit(&mut self, result: Result<(), CommitError>) {
         let Some(offsets) = self.out_commit.take() else { return };
         if result.is_ok() {
@@ -317,10 +343,13 @@ impl World {
         for round in 0..20_000 {
             self.commit(Ok(()));
             self.letter(0, true);
+            self.stand(0, u8::MAX);
             self.answer(0, u8::MAX);
             (0..PARTITIONS).for_each(|p| self.deliver(p));
             (0..PARTITIONS).for_each(|p| self.end(p));
-            let busy = !self.out_submissions.is_empty() || !self.out_letters.is_empty() || self.out_commit.is_some();
+            let asked = !self.out_questions.is_empty();
+            let busy =
+                asked || !self.out_submissions.is_empty() || !self.out_letters.is_empty() || self.out_commit.is_some();
             if busy {
                 continue;
             }
@@ -353,6 +382,7 @@ proptest! {
         }
         prop_assert_eq!(world.pipeline.budget.used(), (0, 0));
         prop_assert!(world.pipeline.entries.is_empty());
+        prop_assert!(world.pipeline.partitions.iter().all(|(_, p)| !p.paused), "a partition stays paused");
         for p in (0..PARTITIONS).filter(|p| world.assigned[*p].is_some()) {
             prop_assert_eq!(world.committed[p], i64::try_from(world.logs[p].len()).unwrap(), "lag of {}", p);
         }
@@ -384,7 +414,7 @@ proptest! {
         let mut requests = 0_u32;
         world.logs[0] = vec![(0..10).map(|key| (1, 50 + key)).collect()];
         world.assign_unchecked(0);
-        while let Some((id, changes, _)) = world.out_submissions.pop() {
+        while let Some((id, changes, _)) = world.next_submission() {
             requests += 1;
             let is_refused = changes.iter().any(|(_, key)| refused.contains(&u32::from(*key - 50)));
             let (verdict, status) = if is_refused { (Verdict::Refused, 400) } else { (Verdict::Accepted, 200) };
@@ -426,6 +456,14 @@ impl World {
                 self.perform(effect);
             }
         }
+    }
+
+    /// The next request, once every question about its task is answered.
+    fn next_submission(&mut self) -> Option<(SubmissionId, Vec<Change>, [usize; PARTITIONS])> {
+        while let Some(task) = self.out_questions.pop() {
+            self.step_unchecked(Input::TaskStands(task, Standing::Active));
+        }
+        self.out_submissions.pop()
     }
 
     fn assign_unchecked(&mut self, p: usize) {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use oms_sync_worker::pipeline::answer::{Answer, HoldReason, Pressure, Status, Verdict};
+use oms_sync_worker::pipeline::inquiry::Standing;
+use oms_sync_worker::pipeline::key::TaskId;
 use oms_sync_worker::pipeline::time::Time;
 
 /// A task and a key.
@@ -95,6 +97,18 @@ impl Oms {
                 (Verdict::Busy(Pressure::Faulted), 500)
             }
             _ => (Verdict::Accepted, 200),
+        }
+    }
+
+    /// What it tells of a task.
+    pub(crate) fn standing(&self, task: &TaskId, random: &mut fastrand::Rng) -> Standing {
+        match self.mood {
+            Mood::Stopped(stopped) if task.as_str() == stopped.to_string() => Standing::Stopped,
+            Mood::Unauthorized => Standing::Unknown(answer(Verdict::Hold(HoldReason::Credentials), Status::Http(401))),
+            Mood::Down => Standing::Unknown(answer(Verdict::Busy(Pressure::Overloaded), Status::Http(503))),
+            _ if !self.healed && random.u8(..) < 20 => Standing::EmptyProject,
+            _ if task.as_str() == UNKNOWN_TASK.to_string() => Standing::Missing,
+            _ => Standing::Active,
         }
     }
 

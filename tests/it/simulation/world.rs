@@ -57,6 +57,7 @@ enum Happening {
     Arrive(usize, u64, SubmissionId, Vec<Change>),
     Answer(usize, u64, SubmissionId, Answer),
     Letter(usize, u64, LetterId, Arc<DeadLetter>),
+    Stand(usize, u64, TaskId),
     Commit(usize, u64, Vec<(PartitionName, i64)>),
     Wake(usize, u64),
     Produce,
@@ -177,6 +178,10 @@ impl World {
             }
             Happening::Answer(worker, life, id, answer) => self.input(worker, life, Input::Answered(id, answer)),
             Happening::Letter(worker, life, id, letter) => self.write_letter(worker, life, id, &letter),
+            Happening::Stand(worker, life, task) => {
+                let standing = self.oms.standing(&task, &mut self.random);
+                self.input(worker, life, Input::TaskStands(task, standing));
+            }
             Happening::Commit(worker, life, offsets) => self.commit(worker, life, &offsets),
             Happening::Wake(worker, life) => self.input(worker, life, Input::Tick),
             Happening::Produce => self.produce(),
@@ -269,6 +274,7 @@ impl World {
                 assert_eq!(Oms::keys(&changes).len(), changes.len(), "a key is in an event once");
                 self.plan_within(0.01, Happening::Arrive(worker, life, id, changes));
             }
+            Effect::AskTask(task) => self.plan_within(0.1, Happening::Stand(worker, life, task)),
             Effect::DeadLetter(id, letter) => self.plan_within(0.05, Happening::Letter(worker, life, id, letter)),
             Effect::Commit(offsets) => self.plan_within(0.5, Happening::Commit(worker, life, offsets)),
             Effect::Unassign(names) => names.iter().for_each(|name| self.given_back(worker, number(name))),

@@ -57,6 +57,9 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
     }
 
     pub(super) fn on_revoke(&mut self, partitions: &TopicPartitionList, lost: bool) {
+        if let Some(waiting) = self.assigned.take() {
+            self.assigned = rebalance::without(&waiting, partitions); // what was not taken up yet need not be settled
+        }
         let mut which = Vec::new();
         let mut told = Vec::new();
         for one in partitions.elements() {

@@ -1,0 +1,113 @@
+//! The last question before keys are dead-lettered: is it the keys, or is the task stopped, or the project the wrong one?
+//! Asked at most once a minute a task; what cannot be answered keeps nothing from being dead-lettered.
+
+use std::time::Duration;
+
+use super::answer::{Answer, HoldReason, Verdict};
+use super::entry::TaskIx;
+use super::event::Event;
+use super::key::TaskId;
+use super::settle::said;
+use super::task::Block;
+use super::time::Time;
+use super::{Effect, Effects, Notice, Pipeline};
+
+/// How long an answer that keeps nobody from dead-lettering is good for.
+const STANDING_LASTS: Duration = Duration::from_mins(1);
+
+/// An event whose keys OMS refused for good.
+#[derive(Debug)]
+pub struct Doomed {
+    /// The event.
+    pub event: Event,
+    /// Why, as a word in snake case.
+    pub reason: &'static str,
+    /// What OMS said.
+    pub answer: Answer,
+}
+
+/// How a task stands, as OMS tells when it is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It takes events.
+    Active,
+    /// It is stopped.
+    Stopped,
+    /// OMS does not know it, but the project has other tasks.
+    Missing,
+    /// The project has no task at all.
+    EmptyProject,
+    /// The question was not answered, but with this.
+    Unknown(Answer),
+}
+
+impl Pipeline {
+    /// OMS refused the event for good: its keys are dead-lettered, unless there is more to it.
+    pub(super) fn doom(&mut self, doomed: Doomed, now: Time, out: &mut Effects) {
+        let task = &mut self.tasks[doomed.event.task];
+        if self.hold.is_some() || task.block.is_some() {
+            self.put_back(doomed.event, Duration::ZERO, now);
+        } else if task.stood_at.is_some_and(|at| now.since(at) < STANDING_LASTS) {
+            self.condemn(doomed, now);
+        } else {
+            task.doomed.push(doomed);
+            if !std::mem::replace(&mut task.asking, true) {
+                self.inquiries += 1;
+                out.actions.push(Effect::AskTask(task.id.clone()));
+            }
+        }
+    }
+
+    pub(super) fn task_stands(&mut self, id: &TaskId, standing: Standing, now: Time, out: &mut Effects) {
+        self.inquiries = self.inquiries.saturating_sub(1);
+        let Some(ix) = self.tasks.find(id) else { return };
+        let task = &mut self.tasks[ix];
+        task.asking = false;
+        let doomed = std::mem::take(&mut task.doomed);
+        let spared = match standing {
+            Standing::Stopped => {
+                self.block_task(ix, Block::Stopped, "ShowSyncTask says STOPPED".into(), now, out);
+                true
+            }
+            Standing::EmptyProject => {
+                let said = "404, and the project lists no synchronization task: wrong oms.project_id or region?";
+                self.hold_worker(HoldReason::Endpoint, said.into(), now, out);
+                true
+            }
+            Standing::Unknown(answer) => self.spared_by(&answer, now, out),
+            Standing::Active | Standing::Missing => false,
+        };
+        if spared {
+            for doomed in doomed {
+                self.put_back(doomed.event, Duration::ZERO, now);
+            }
+        } else {
+            self.condemn_all(ix, doomed, now, out);
+        }
+        self.relax(ix);
+        self.reschedule(ix, now);
+    }
+
+    fn condemn_all(&mut self, ix: TaskIx, doomed: Vec<Doomed>, now: Time, out: &mut Effects) {
+        let task = &mut self.tasks[ix];
+        task.stood_at = Some(now);
+        if let Some(first) = doomed.first() {
+            let notice = Notice::Condemned(task.id.clone(), first.reason, said(&first.answer));
+            out.actions.push(Effect::Notice(notice));
+        }
+        for doomed in doomed {
+            self.condemn(doomed, now);
+        }
+    }
+
+    /// Whether the answer to the question itself holds the worker: only where it says that nobody is let in.
+    fn spared_by(&mut self, answer: &Answer, now: Time, out: &mut Effects) -> bool {
+        let Verdict::Hold(reason) = answer.verdict else { return false };
+        if !matches!(reason, HoldReason::Credentials | HoldReason::Account) {
+            return false;
+        }
+        self.count_signature(answer, now);
+        self.hold_worker(reason, said(answer), now, out);
+        true
+    }
+}
