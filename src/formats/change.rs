@@ -92,6 +92,8 @@ pub enum Reason {
     InvalidJson,
     /// JSON, but of no known format.
     Unrecognised,
+    /// A member of the native format that is not of its type.
+    WrongType,
     /// No bucket name, and no task either.
     MissingBucket,
     /// No key, or one that is no text.
@@ -188,6 +190,7 @@ impl Reason {
             Self::InvalidUtf8 => "invalid_utf8",
             Self::InvalidJson => "invalid_json",
             Self::Unrecognised => "unrecognised",
+            Self::WrongType => "wrong_type",
             Self::MissingBucket => "missing_bucket",
             Self::MissingKey => "missing_key",
             Self::MissingEventName => "missing_event_name",
@@ -218,6 +221,7 @@ impl Reason {
             Self::NoRoute | Self::UnknownTask => Kind::ContentChange,
             Self::InvalidUtf8
             | Self::InvalidJson
+            | Self::WrongType
             | Self::MissingBucket
             | Self::MissingKey
             | Self::MissingEventName

@@ -27,7 +27,7 @@ pub(super) struct Document<'a> {
     pub(super) bucket: Text<'a>,
     /// Native: the task.
     #[serde(borrow)]
-    pub(super) sync_task_id: Text<'a>,
+    pub(super) sync_task_id: Option<Text<'a>>,
     /// Native: one key.
     #[serde(borrow)]
     pub(super) key: Text<'a>,
@@ -35,7 +35,7 @@ pub(super) struct Document<'a> {
     #[serde(borrow)]
     pub(super) keys: List<Text<'a>>,
     /// Native: the keys are URL-encoded.
-    pub(super) encoded: Flag,
+    pub(super) encoded: Option<Flag>,
     /// Native: what happened.
     #[serde(borrow)]
     pub(super) event: Text<'a>,

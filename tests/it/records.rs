@@ -108,6 +108,13 @@ fn a_native_record_without_a_usable_key_is_rejected_and_an_empty_list_is_skipped
 }
 
 #[test]
+fn a_native_member_of_the_wrong_type_is_rejected_rather_than_passed_over() {
+    check(r#"{"bucket":"b","key":"a%20b","encoded":"true"}"#, &["reject wrong_type"]);
+    check(r#"{"bucket":"b","key":"a","sync_task_id":7}"#, &["reject wrong_type"]);
+    check(r#"{"bucket":"b","key":"a","sync_task_id":null,"encoded":null}"#, &["sync a"]);
+}
+
+#[test]
 fn what_nothing_recognises_is_one_reject() {
     for value in [r#"{"key":"x"}"#, r#"{"id":7,"key":5,"bucket":{}}"#, "[1,[2],{}]", "\"test\"", "5", "null", "{}"] {
         check(value, &["reject unrecognised"]);

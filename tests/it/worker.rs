@@ -290,3 +290,47 @@ fn a_topic_that_does_not_exist_is_named_until_it_does() {
     assert!(worker.log().len() < 30, "no busy loop in the log: {:?}", worker.log());
     assert_eq!(worker.terminate(), 0);
 }
+
+#[test]
+fn a_wrong_project_holds_the_worker_instead_of_flooding_the_dead_letter_topic() {
+    let broker = MockBroker::start();
+    let mut stage = on_mock(&broker, "{}");
+    stage.generate(300);
+    let worker = stage.worker(&[("OMS_SYNC__OMS__PROJECT_ID", "another")]);
+    wait_until("it holds", || worker.metric(r#"oms_sync_hold{reason="endpoint",task=""}"#) == Some(1.0));
+    assert!(worker.has_logged("wrong oms.project_id or region?"), "{:?}", worker.log());
+    assert_eq!(worker.terminate(), 0);
+    assert!(letters(&stage).is_empty());
+    assert!(!stage.is_settled());
+}
+
+#[test]
+fn a_task_that_is_gone_is_dead_lettered_and_said_so_once() {
+    let broker = MockBroker::start();
+    let mut stage = on_mock(&broker, r#"{"remove_tasks":["task-1"]}"#);
+    stage.generate(400);
+    let worker = stage.worker(&[]);
+    wait_until("lag is 0", || stage.is_settled());
+    let letters = letters(&stage);
+    assert_eq!(letters.len(), 100, "one record in four is of that task");
+    assert!(letters.iter().all(|(_, headers)| header(headers, "reason") == Some("task_not_found")));
+    let said = worker.log().iter().filter(|line| line.contains("OMS refuses keys of this task for good")).count();
+    assert_eq!(said, 1, "one line, not one a record");
+    assert_eq!(worker.terminate(), 0);
+}
+
+#[test]
+fn a_drain_reads_no_more() {
+    let broker = MockBroker::start();
+    let mut stage = on_mock(&broker, r#"{"rules":[{"failure":"hang"}]}"#);
+    stage.generate(20_000);
+    let worker = stage.worker(&[("OMS_SYNC__LIMITS__MAX_UNSETTLED_CHANGES", "500")]);
+    let consumed = format!("oms_sync_records_consumed_total{{topic=\"{}\"}}", stage.topic);
+    wait_until("the budget is spent", || worker.get("/status").1.contains(r#""reading_waits":true"#));
+    let before = worker.metric(&consumed).unwrap();
+    worker.signal("TERM");
+    wait_until("it drains", || worker.get("/readyz").1.contains("draining"));
+    let within = std::time::Instant::now();
+    wait_until("three seconds have passed", || within.elapsed() > Duration::from_secs(3));
+    assert_eq!(worker.metric(&consumed), Some(before));
+}
