@@ -47,7 +47,7 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$WORKER/stat"; }
 
 began=0
 while :; do
-  accepted=$(metric oms_sync_keys_accepted_total || echo 0)
+  accepted=$(metric oms_sync_keys_accepted_total || true) # not listening yet
   now=$(date +%s.%N)
   if [ "$accepted" -gt 0 ] && [ "$began" = 0 ]; then began=$now first=$accepted; fi
   if [ "$accepted" -ge "$RECORDS" ]; then break; fi

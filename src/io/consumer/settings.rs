@@ -92,12 +92,13 @@ impl ConsumerSettings {
 }
 
 /// Little memory at the same CPU; quick to notice a broker that came back.
-const TUNING: [(&str, &str); 8] = [
+const TUNING: [(&str, &str); 9] = [
     ("isolation.level", "read_committed"),
     ("queued.min.messages", "10000"),
-    ("queued.max.messages.kbytes", "4096"),
+    ("queued.max.messages.kbytes", "1024"),
+    ("fetch.max.bytes", "1048576"),
     ("fetch.message.max.bytes", "262144"),
-    ("fetch.queue.backoff.ms", "10"), // its default of 1 s makes 4 MiB a second of the small queue above
+    ("fetch.queue.backoff.ms", "20"), // its default of 1 s lets the small queue through no more than once a second
     ("socket.keepalive.enable", "true"),
     ("reconnect.backoff.max.ms", "5000"),
     ("topic.metadata.refresh.interval.ms", "60000"),
