@@ -58,7 +58,8 @@ enum Happening {
     Answer(usize, u64, SubmissionId, Answer),
     Letter(usize, u64, LetterId, Arc<DeadLetter>),
     Stand(usize, u64, TaskId),
-    Commit(usize, u64, Vec<(PartitionName, i64)>),
+    /// Next offsets, each with the generation of its partition's assignment when it was sent.
+    Commit(usize, u64, Vec<(PartitionName, i64, u64)>),
     Wake(usize, u64),
     Produce,
     Poll,
@@ -92,6 +93,8 @@ pub(crate) struct World {
     committed: Vec<usize>,
     /// Who owns a partition as the group sees it, and who is to have it next.
     owner: Vec<Option<usize>>,
+    /// Counts the assignments of a partition: a commit of an earlier one is fenced.
+    generation: Vec<u64>,
     heir: Vec<Option<usize>>,
     oms: Oms,
     totals: Totals,
@@ -117,6 +120,7 @@ impl World {
             logs: (0..partitions).map(|_| Vec::new()).collect(),
             committed: vec![0; partitions],
             owner: vec![None; partitions],
+            generation: vec![0; partitions],
             heir: vec![None; partitions],
             oms: Oms::new(),
             totals: Totals::default(),
@@ -276,7 +280,14 @@ impl World {
             }
             Effect::AskTask(task) => self.plan_within(0.1, Happening::Stand(worker, life, task)),
             Effect::DeadLetter(id, letter) => self.plan_within(0.05, Happening::Letter(worker, life, id, letter)),
-            Effect::Commit(offsets) => self.plan_within(0.5, Happening::Commit(worker, life, offsets)),
+            Effect::Commit(offsets) => {
+                let of = |(name, offset): (PartitionName, i64)| {
+                    let generation = self.generation[number(&name)];
+                    (name, offset, generation)
+                };
+                let offsets = offsets.into_iter().map(of).collect();
+                self.plan_within(0.5, Happening::Commit(worker, life, offsets));
+            }
             Effect::Unassign(names) => names.iter().for_each(|name| self.given_back(worker, number(name))),
             Effect::Notice(Notice::HoldBegan(..)) => self.totals.holds += 1,
             Effect::Pause(_) | Effect::Resume(_) | Effect::Drained { .. } | Effect::Notice(_) => {}
@@ -297,15 +308,18 @@ impl World {
     }
 
     /// The broker takes a commit from the owner only, even if that has died meanwhile.
-    fn commit(&mut self, worker: usize, life: u64, offsets: &[(PartitionName, i64)]) {
-        let owns = |name: &PartitionName| self.owner[number(name)] == Some(worker) && self.workers[worker].life == life;
-        let result = if !offsets.iter().all(|(name, _)| owns(name)) {
+    fn commit(&mut self, worker: usize, life: u64, offsets: &[(PartitionName, i64, u64)]) {
+        let owns = |name: &PartitionName, generation: u64| {
+            let p = number(name);
+            self.owner[p] == Some(worker) && self.workers[worker].life == life && self.generation[p] == generation
+        };
+        let result = if !offsets.iter().all(|(name, _, generation)| owns(name, *generation)) {
             self.totals.fenced += 1;
             Err(CommitError::Fenced)
         } else if self.in_trouble() && self.random.u8(..) < 30 {
             Err(CommitError::Failed)
         } else {
-            for (name, offset) in offsets {
+            for (name, offset, _) in offsets {
                 self.check_commit(number(name), usize::try_from(*offset).unwrap());
             }
             Ok(())
@@ -374,6 +388,7 @@ impl World {
 
     fn assign(&mut self, p: usize, worker: usize) {
         self.owner[p] = Some(worker);
+        self.generation[p] += 1;
         self.serial += 1;
         let epoch = self.serial;
         let life = self.workers[worker].life;
