@@ -67,12 +67,16 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
 
     let mut findings = Findings::default();
     let mut tree = tree::merge(file.as_deref(), &env, root, &mut findings);
+    if file.is_some_and(|path| findings.covers(&path.display().to_string())) {
+        return Err(Problems(findings.into_problems())); // without the file all else would be missing too
+    }
     sdk_environment::fill(&env, &mut tree.values, &mut tree.origins);
     findings.set_origins(tree.origins.clone());
     unknown::remove(&mut tree.values, root, &mut findings);
     let mut document = decode::decode(&mut tree.values, root, &mut findings);
 
-    let warnings = validate::oms::region_warning(&document.oms).into_iter().collect();
+    let region = validate::oms::region_warning(&document.oms);
+    let warnings = region.into_iter().chain(environment::near_misses(&env)).collect();
     if let Some(endpoint) = validate::oms::derived_endpoint(&document.oms) {
         document.oms.endpoint = Some(endpoint);
         tree.origins.insert("oms.endpoint".to_owned(), "oms.region".to_owned());

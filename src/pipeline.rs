@@ -153,6 +153,8 @@ pub enum Effect {
 pub enum Notice {
     /// The whole worker holds.
     HoldBegan(HoldReason, Box<str>),
+    /// A probe was answered by a hold again.
+    HoldGoesOn(HoldReason, Box<str>),
     /// It goes on.
     HoldEnded(HoldReason),
     /// One task holds.

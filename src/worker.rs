@@ -2,7 +2,9 @@
 //! Every decision is the pipeline's; nothing here waits for anything but the loop's next input.
 
 mod clock;
+mod ended;
 mod letter;
+mod notices;
 mod parts;
 mod publish;
 mod topics;
@@ -19,74 +21,29 @@ use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
 use crate::config::Config;
-use crate::io::admin::{Admin, AdminError, AdminState};
-use crate::io::consumer::{Command, ConsumerEvent, KafkaConsumer, Permit, StartError};
+use crate::io::admin::{Admin, AdminState};
+use crate::io::consumer::{Command, ConsumerEvent, KafkaConsumer, Permit};
 use crate::io::dead_letter::{DeadLetters, Letter};
 use crate::io::fault::Fault;
 use crate::io::signal::Ending;
 use crate::metrics::Metrics;
-use crate::metrics::labels::{CommitOutcome, RebalanceKind};
-use crate::oms::client::{OmsClient, OmsClientError};
+use crate::metrics::labels::{CommitOutcome, RebalanceKind, status};
+use crate::oms::client::OmsClient;
 use crate::pipeline::answer::{Answer, Verdict};
 use crate::pipeline::inquiry::Standing;
 use crate::pipeline::key::TaskId;
 use crate::pipeline::letters::{DeadLetter, LetterId};
 use crate::pipeline::record::Record;
-use crate::pipeline::{CommitError, Effect, Effects, Input, Notice, Pipeline, SubmissionId};
+use crate::pipeline::{CommitError, Effect, Effects, Input, Pipeline, SubmissionId};
 
 use clock::Clock;
+pub use ended::{Ended, WorkerError};
 use publish::Publisher;
 
 /// How often metrics, probes and `/status` are brought up to date.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 /// Share of `shutdown.drain_timeout` that leaving the group may take after the last commit.
 const LEAVE_SHARE: f64 = 0.1;
-
-/// How a worker ended that was asked to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ended {
-    /// Everything under way was settled and committed, or left alone on purpose.
-    Drained,
-    /// Time was up, or a second signal came, with a request or a dead letter unanswered.
-    DeadlinePassed,
-}
-
-/// Why there is no worker, or none any more.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// The consumer.
-    #[error(transparent)]
-    Consumer(#[from] StartError),
-    /// The dead-letter producer.
-    #[error("the dead-letter producer refused its configuration: {0}; check kafka.properties")]
-    Producer(Fault),
-    /// The OMS client.
-    #[error(transparent)]
-    Oms(#[from] OmsClientError),
-    /// The file of trust anchors.
-    #[error("oms.ca_file {path}: cannot be read: {source}")]
-    CaFile {
-        /// Its path.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Credentials that cannot be used.
-    #[error("oms.credentials: {0}")]
-    Credentials(#[from] crate::oms::credentials::CredentialsError),
-    /// The admin server.
-    #[error(transparent)]
-    Admin(#[from] AdminError),
-    /// The metrics.
-    #[error("metrics cannot be registered: {0}")]
-    Metrics(#[from] prometheus::Error),
-    /// Kafka will deliver nothing more to this process.
-    #[error("Kafka: {0}; the process ends so that a new one can start")]
-    Kafka(Fault),
-    /// The polling thread is gone.
-    #[error("the Kafka consumer's thread ended by itself")]
-    ConsumerGone,
-}
 
 /// A worker that is connected to nothing yet, but answers on its admin address.
 pub struct Worker {
@@ -105,6 +62,7 @@ pub struct Worker {
     topics: topics::Watch,
     /// Tasks whose events OMS does not take at the moment.
     failing_tasks: FxHashSet<TaskId>,
+    dead_letter_log: notices::DeadLetterLog,
     /// Whether a dead letter that could not be written was told of.
     letters_failing: bool,
     metrics: Arc<Metrics>,
@@ -156,6 +114,7 @@ impl Worker {
             letters: FuturesUnordered::new(),
             letter_source: letter::Source::new(config),
             failing_tasks: FxHashSet::default(),
+            dead_letter_log: notices::DeadLetterLog::default(),
             letters_failing: false,
             publisher: Publisher::new(config, Arc::clone(&metrics), state),
             metrics,
@@ -182,7 +141,10 @@ impl Worker {
             tokio::select! {
                 ending = next_ending() => match ending {
                     Ending::Drain => self.drain(),
-                    Ending::AtOnce => return Ok(Ended::DeadlinePassed),
+                    Ending::AtOnce => {
+                        warn!("asked again to end: leaving everything as it is");
+                        return Ok(Ended::DeadlinePassed);
+                    }
                 },
                 Some(answered) = self.submissions.next() => self.answered(answered),
                 Some(written) = self.letters.next() => self.written(written),
@@ -253,7 +215,7 @@ impl Worker {
                 self.consumer.send(Command::Unassign(names));
             }
             Effect::Drained { unanswered } => self.drained = Some(unanswered),
-            Effect::Notice(notice) => log(&notice),
+            Effect::Notice(notice) => notices::log(&notice),
         }
     }
 
@@ -270,9 +232,9 @@ impl Worker {
             }
             Verdict::Busy(_) => {
                 if self.failing_tasks.insert(task.clone()) {
-                    let (status, code) = (answer.status, answer.error_code.as_deref());
+                    let (status, code) = (status(answer.status), answer.error_code.as_deref());
                     let message = answer.error_message.as_deref();
-                    warn!(%task, ?status, code, message, "OMS does not take this task's events now; trying again");
+                    warn!(%task, %status, code, message, "OMS does not take this task's events now; trying again");
                 }
             }
             _ => debug!(%task, ?answer, "not accepted"),
@@ -283,7 +245,10 @@ impl Worker {
     fn written(&mut self, written: Written) {
         let Written { id, letter, result } = written;
         match &result {
-            Ok(()) => self.metrics.dead_letters(&letter.record.topic, letter.failure.reason).inc(),
+            Ok(()) => {
+                self.metrics.dead_letters(&letter.record.topic, letter.failure.reason).inc();
+                self.dead_letter_log.tell(&letter, self.clock.now());
+            }
             Err(fault) => {
                 self.metrics.dead_letter_failures.inc();
                 let to = self.letter_source.topic(&letter.record.topic);
@@ -388,20 +353,5 @@ impl Worker {
         }
         info!("drained");
         Ended::Drained
-    }
-}
-
-fn log(notice: &Notice) {
-    match notice {
-        Notice::HoldBegan(reason, said) => {
-            warn!(?reason, %said, "hold: nothing but probes is sent, nothing is dead-lettered");
-        }
-        Notice::HoldEnded(reason) => info!(?reason, "hold ended"),
-        Notice::TaskBlocked(task, reason, said) => warn!(%task, ?reason, %said, "task held: its changes wait"),
-        Notice::TaskUnblocked(task, reason) => info!(%task, ?reason, "task goes on"),
-        Notice::Condemned(task, reason, said) => {
-            warn!(%task, reason, %said, "OMS refuses keys of this task for good: they are dead-lettered");
-        }
-        Notice::GivenBack(unsettled) => info!(unsettled, "revoked partitions are given back"),
     }
 }

@@ -114,3 +114,11 @@ fn insert(tree: &mut Map<String, Value>, parts: &[&str], value: Value) {
         insert(table, rest, value);
     }
 }
+
+/// Variables that look like ours and are not read: one underscore where there must be two.
+pub(super) fn near_misses(env: &[(String, String)]) -> impl Iterator<Item = String> {
+    const KNOWN: [&str; 4] = ["OMS_SYNC__", "OMS_SYNC_CONFIG", "OMS_SYNC_REVISION", "OMS_SYNC_TEST_"];
+    let missed = |name: &&String| name.starts_with("OMS_SYNC_") && !KNOWN.iter().any(|known| name.starts_with(known));
+    let warning = |name: &String| format!("{name} is not read: names begin with {PREFIX}, with two underscores");
+    env.iter().map(|(name, _)| name).filter(missed).map(warning)
+}

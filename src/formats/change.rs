@@ -174,6 +174,24 @@ impl Kind {
 }
 
 impl Reason {
+    /// The reasons that a record, or a part of it, is rejected for.
+    pub const REJECTS: [Self; 14] = [
+        Self::InvalidUtf8,
+        Self::InvalidJson,
+        Self::Unrecognised,
+        Self::WrongType,
+        Self::MissingBucket,
+        Self::MissingKey,
+        Self::MissingEventName,
+        Self::EmptyKey,
+        Self::InvalidKeyEncoding,
+        Self::KeyTooLong,
+        Self::TooManyChanges,
+        Self::NoRoute,
+        Self::UnknownTask,
+        Self::InvalidTask,
+    ];
+
     /// The word for it: metric label, dead-letter header, output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

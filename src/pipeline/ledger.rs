@@ -87,6 +87,12 @@ impl Ledger {
         self.slots.front().map_or(self.end, |slot| Some(slot.offset))
     }
 
+    /// The next offset after the last one that was read.
+    #[must_use]
+    pub fn end(&self) -> Option<i64> {
+        self.end
+    }
+
     /// Records that are read and not behind the commit point.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -43,11 +43,13 @@ pub struct HoldReport<Reason> {
     pub since: Time,
     /// What OMS said last.
     pub said: Box<str>,
+    /// When the next probe goes out, if something waits to be sent; `None` while one is out.
+    pub next_probe: Option<Time>,
 }
 
 impl<Reason: Copy> HoldReport<Reason> {
     fn of(hold: &Hold<Reason>) -> Self {
-        Self { reason: hold.reason, since: hold.since, said: hold.said.clone() }
+        Self { reason: hold.reason, since: hold.since, said: hold.said.clone(), next_probe: hold.next_probe() }
     }
 }
 
@@ -85,6 +87,8 @@ pub struct PartitionReport {
     pub commit_point: Option<i64>,
     /// The commit point that Kafka has acknowledged.
     pub committed: Option<i64>,
+    /// Next offset after the last one that was read.
+    pub read_to: Option<i64>,
     /// Records read and not behind the commit point.
     pub uncommitted: usize,
     /// When the oldest of them was taken in.
@@ -137,7 +141,7 @@ impl Pipeline {
         Report {
             unsettled: self.budget.used(),
             limits: self.budget.limits(),
-            hold: self.hold.as_ref().map(HoldReport::of),
+            hold: self.hold_report(),
             rate: self.pace.rate(),
             full: self.is_full(),
             draining: self.is_draining(),
@@ -151,6 +155,13 @@ impl Pipeline {
             partitions: self.partition_reports(),
             settled: std::mem::take(&mut self.settled),
         }
+    }
+
+    /// A probe waits for its turn and for the guard against too many failed signatures.
+    fn hold_report(&self) -> Option<HoldReport<HoldReason>> {
+        let mut report = HoldReport::of(self.hold.as_ref()?);
+        report.next_probe = report.next_probe.map(|at| at.max(self.trust.next_try()));
+        Some(report)
     }
 
     fn task_report(&mut self, ix: TaskIx) -> TaskReport {
@@ -176,6 +187,7 @@ impl Pipeline {
             name: partition.name.clone(),
             commit_point: partition.ledger.commit_point(),
             committed: partition.committed,
+            read_to: partition.ledger.end(),
             uncommitted: partition.ledger.len(),
             oldest: partition.ledger.oldest(),
             paused: partition.paused,

@@ -6,7 +6,7 @@ use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 use super::dispatch::Sent;
 use super::entry::{EntryId, RecordRef, TaskIx};
 use super::event::{Event, Origin};
-use super::failure::Failure;
+use super::failure::{Failure, REFUSED, TASK_NOT_FOUND, TOO_LARGE};
 use super::hold::Hold;
 use super::inquiry::Doomed;
 use super::ledger::Outcome;
@@ -29,7 +29,7 @@ impl Pipeline {
             Verdict::Accepted => self.accept(sent.event, now, out),
             Verdict::Refused => self.refuse(sent.event, answer, now, out),
             Verdict::UnknownTask => {
-                self.doom(Doomed { event: sent.event, reason: "task_not_found", answer }, now, out);
+                self.doom(Doomed { event: sent.event, reason: TASK_NOT_FOUND, answer }, now, out);
             }
             Verdict::Hold(_) | Verdict::TaskStopped => self.put_back(sent.event, Duration::ZERO, now),
             Verdict::Busy(pressure) => self.busy(sent, pressure, &answer, now),
@@ -62,6 +62,7 @@ impl Pipeline {
             (None, Some(reason)) => self.hold_worker(reason, said(answer), now, out),
             (Some(hold), Some(reason)) if sent.probes_worker => {
                 hold.held_again(reason, said(answer), now, &mut self.random);
+                out.actions.push(Effect::Notice(Notice::HoldGoesOn(reason, said(answer))));
             }
             (Some(hold), None) if sent.probes_worker => {
                 if let Verdict::Busy(_) = answer.verdict {
@@ -141,7 +142,7 @@ impl Pipeline {
             self.split(event, Origin::Refused, now);
             return;
         }
-        let reason = if answer.status == Status::Http(413) { "too_large" } else { "refused" };
+        let reason = if answer.status == Status::Http(413) { TOO_LARGE } else { REFUSED };
         self.doom(Doomed { event, reason, answer }, now, out);
     }
 

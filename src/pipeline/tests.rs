@@ -1,4 +1,6 @@
 //! The core against its promise.
 
 mod cases;
+mod desk;
 mod model;
+mod world;

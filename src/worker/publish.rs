@@ -9,6 +9,7 @@ use serde_json::json;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::formats::Reason;
 use crate::io::admin::AdminState;
 use crate::io::dead_letter::DELIVERY_TIMEOUT;
 use crate::io::fault::Fault;
@@ -16,14 +17,16 @@ use crate::metrics::labels::{RecordOutcome, TaskState, hold_reason};
 use crate::metrics::{Metrics, PartitionGauges, TaskGauges, TaskMetrics, TopicMetrics};
 use crate::pipeline::CommitError;
 use crate::pipeline::answer::HoldReason;
+use crate::pipeline::failure::REFUSALS;
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::key::TaskId;
 use crate::pipeline::ledger::Outcome;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::report::{Report, TaskReport};
+use crate::pipeline::report::{PartitionReport, Report, TaskReport};
 use crate::pipeline::task::Block;
 use crate::pipeline::time::Time;
 
+use super::notices::remedy;
 use super::topics::NOT_LOOKED_AT;
 
 /// How long a commit may take by itself: the consumer gives up before.
@@ -56,6 +59,11 @@ pub(super) struct Publisher {
 
 impl Publisher {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>, state: Arc<AdminState>) -> Self {
+        for topic in &config.kafka.topics {
+            for reason in Reason::REJECTS.map(Reason::as_str).into_iter().chain(REFUSALS) {
+                drop(metrics.dead_letters(topic, reason)); // at 0 from the start: an alert sees the first one
+            }
+        }
         Self {
             metrics,
             state,
@@ -214,11 +222,16 @@ impl Publisher {
         for partition in &report.partitions {
             let name = &partition.name;
             let point = partition.commit_point.or(partition.committed);
-            let lag = point.and_then(|point| Some((self.ends.get(name)? - point).max(0)));
+            let lag = point.and_then(|point| Some((self.end_of(partition)? - point).max(0)));
             let oldest_unsettled_seconds = age(partition.oldest, now);
             let gauges = PartitionGauges { commit_point: point, lag, oldest_unsettled_seconds };
             self.metrics.show_partition(&name.topic, name.partition, gauges);
         }
+    }
+
+    /// The partition's end: as the broker told it some seconds ago, or as far as was read since.
+    fn end_of(&self, partition: &PartitionReport) -> Option<i64> {
+        self.ends.get(&partition.name).copied().max(partition.read_to)
     }
 
     /// A step that has neither ended nor failed within its own timeout plus `stall_timeout`.
@@ -288,7 +301,7 @@ impl Publisher {
                 "partition": partition.name.partition,
                 "commit_point": partition.commit_point,
                 "committed": partition.committed,
-                "end": self.ends.get(&partition.name),
+                "end": self.end_of(partition),
                 "uncommitted_records": partition.uncommitted,
                 "oldest_unsettled_seconds": age(partition.oldest, now),
                 "paused": partition.paused,
@@ -305,6 +318,8 @@ impl Publisher {
                 "reason": hold_reason(hold.reason),
                 "said": hold.said,
                 "for_seconds": now.since(hold.since).as_secs_f64(),
+                "next_probe_in_seconds": hold.next_probe.map(|at| at.since(now).as_secs_f64()),
+                "remedy": remedy(hold.reason),
             })),
             "unsettled": {
                 "changes": report.unsettled.0, "changes_limit": report.limits.0,

@@ -194,6 +194,7 @@ fn wrong_credentials_hold_the_worker_after_one_failed_signature() {
     let worker = stage.worker(&[("HUAWEICLOUD_SDK_SK", "wrong")]);
     wait_until("it holds", || worker.metric(r#"oms_sync_hold{reason="credentials",task=""}"#) == Some(1.0));
     assert!(worker.has_logged("hold: nothing but probes is sent"));
+    assert!(worker.has_logged("check the access key"));
     assert_eq!(worker.get("/readyz").0, 200, "a hold is told, and is not unreadiness");
     let (_, status) = worker.get("/status");
     assert!(status.contains(r#""reason":"credentials""#), "{status}");

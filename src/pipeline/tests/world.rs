@@ -1,0 +1,394 @@
+//! A broker, an OMS and the pipeline between them, and a model that knows only the promise: a commit point never passes a
+//! change that is neither accepted nor acknowledged as a dead letter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::super::answer::{Pressure, Status, Verdict};
+use super::super::record::Record;
+use super::super::*;
+use std::time::Duration;
+
+pub(super) const PARTITIONS: usize = 3;
+pub(super) const MAX_KEYS: usize = 4;
+
+/// What is done to the pipeline next; numbers pick one of what there is.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Assign(usize),
+    Revoke(usize),
+    Lose(usize),
+    Poll(usize, Vec<Vec<(u8, u8)>>),
+    End(usize),
+    Answer(usize, u8),
+    Letter(usize, bool),
+    Stand(usize, u8),
+    Commit(Result<(), CommitError>),
+    Wait(u16),
+    Drain,
+}
+
+pub(super) fn op() -> impl Strategy<Value = Op> {
+    let changes = prop::collection::vec(prop::collection::vec((0..3_u8, 0..12_u8), 0..4), 1..6);
+    let commit =
+        prop_oneof![3 => Just(Ok(())), 1 => Just(Err(CommitError::Failed)), 1 => Just(Err(CommitError::Fenced))];
+    prop_oneof![
+        3 => (0..PARTITIONS).prop_map(Op::Assign),
+        1 => (0..PARTITIONS).prop_map(Op::Revoke),
+        1 => (0..PARTITIONS).prop_map(Op::Lose),
+        12 => (0..PARTITIONS, changes).prop_map(|(p, changes)| Op::Poll(p, changes)),
+        1 => (0..PARTITIONS).prop_map(Op::End),
+        16 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Answer(which, how)),
+        3 => (any::<usize>(), any::<bool>()).prop_map(|(which, ok)| Op::Letter(which, ok)),
+        3 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Stand(which, how)),
+        4 => commit.prop_map(Op::Commit),
+        8 => (0..2_000_u16).prop_map(Op::Wait),
+        1 => Just(Op::Drain),
+    ]
+}
+
+pub(super) type Change = (u8, u8);
+
+/// A broker, an OMS and the pipeline between them.
+pub(super) struct World {
+    pub(super) pipeline: Pipeline,
+    pub(super) out: Effects,
+    pub(super) now: Time,
+    /// Each partition's log, and which changes of each record are settled.
+    pub(super) logs: Vec<Vec<BTreeSet<Change>>>,
+    pub(super) committed: [i64; PARTITIONS],
+    /// Epoch and next offset to deliver, where assigned; whether it is being revoked.
+    pub(super) assigned: [Option<(u64, usize)>; PARTITIONS],
+    pub(super) revoking: BTreeSet<usize>,
+    pub(super) epochs: u64,
+    /// Submission, its changes, and how long each log was when it went out.
+    pub(super) out_submissions: Vec<(SubmissionId, Vec<Change>, [usize; PARTITIONS])>,
+    pub(super) out_letters: Vec<(LetterId, Arc<DeadLetter>)>,
+    pub(super) out_questions: Vec<TaskId>,
+    pub(super) out_commit: Option<Vec<(PartitionName, i64)>>,
+    pub(super) drained: bool,
+}
+
+pub(super) fn name(partition: usize) -> PartitionName {
+    PartitionName { topic: "t".into(), partition: i32::try_from(partition).unwrap() }
+}
+
+pub(super) fn number(name: &PartitionName) -> usize {
+    usize::try_from(name.partition).unwrap()
+}
+
+pub(super) fn answer(verdict: Verdict, status: u16) -> Answer {
+    Answer {
+        verdict,
+        status: Status::Http(status),
+        retry_after: None,
+        error_code: None,
+        error_message: None,
+        request_id: None,
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let settings = Settings {
+            max_keys: MAX_KEYS,
+            max_in_flight: 6,
+            max_in_flight_per_task: 3,
+            max_unsettled_changes: 12,
+            max_pending_keys_per_task: 8,
+            max_uncommitted_records: 20,
+            max_tasks: 2,
+            ..Settings::default()
+        };
+        Self {
+            pipeline: Pipeline::new(settings),
+            out: Effects::default(),
+            now: Time::START,
+            logs: vec![Vec::new(); PARTITIONS],
+            committed: [0; PARTITIONS],
+            assigned: [None; PARTITIONS],
+            revoking: BTreeSet::new(),
+            epochs: 0,
+            out_submissions: Vec::new(),
+            out_letters: Vec::new(),
+            out_questions: Vec::new(),
+            out_commit: None,
+            drained: false,
+        }
+    }
+
+    pub(super) fn step(&mut self, input: Input) {
+        self.pipeline.step(self.now, input, &mut self.out);
+        for effect in std::mem::take(&mut self.out.actions) {
+            self.perform(effect);
+        }
+        self.check_places();
+        let wakeup = self.pipeline.next_wakeup();
+        assert!(wakeup.is_none_or(|at| at > self.now), "hot loop: {wakeup:?} at {:?}", self.now);
+    }
+
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Submit { id, task, body, keys } => {
+                let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                let task: u8 = task.as_str().parse().unwrap();
+                let list = parsed["object_keys"].as_array().unwrap();
+                let changes: Vec<_> = list.iter().map(|key| (task, key.as_str().unwrap().parse().unwrap())).collect();
+                assert_eq!(changes.len(), keys);
+                assert!((1..=MAX_KEYS).contains(&keys));
+                let alone = self.out_submissions.is_empty();
+                assert!(self.pipeline.trust.is_proven() || alone, "unproven credentials have one request out");
+                let lengths = std::array::from_fn(|p| self.logs[p].len());
+                self.out_submissions.push((id, changes, lengths));
+            }
+            Effect::AskTask(task) => self.out_questions.push(task),
+            Effect::DeadLetter(id, letter) => self.out_letters.push((id, letter)),
+            Effect::Commit(offsets) => {
+                assert!(self.out_commit.is_none(), "one commit at a time");
+                for (name, offset) in &offsets {
+                    self.check_commit(number(name), *offset);
+                }
+                self.out_commit = Some(offsets);
+            }
+            Effect::Unassign(names) => {
+                for p in names.iter().map(number) {
+                    assert!(self.revoking.remove(&p), "only revoked partitions are given back");
+                    self.assigned[p] = None;
+                }
+            }
+            Effect::Drained { .. } => self.drained = true,
+            Effect::Pause(_) | Effect::Resume(_) | Effect::Notice(_) => {}
+        }
+    }
+
+    pub(super) fn check_commit(&self, partition: usize, offset: i64) {
+        assert!(self.assigned[partition].is_some(), "a partition that is not ours is not committed");
+        let passed = &self.logs[partition][..usize::try_from(offset).unwrap()];
+        let open: Vec<_> = passed.iter().enumerate().filter(|(_, changes)| !changes.is_empty()).collect();
+        assert!(open.is_empty(), "commit {offset} of {partition} passes {open:?}");
+    }
+
+    /// Every entry is in exactly one place; nothing is cut short while more may go.
+    pub(super) fn check_places(&self) {
+        let mut places: BTreeMap<usize, usize> = BTreeMap::new();
+        for (_, task) in self.pipeline.tasks.iter() {
+            let mut keys = BTreeSet::new();
+            let doomed = task.doomed.iter().map(|doomed| &doomed.event);
+            let parts = task.parts.values().chain(doomed).flat_map(|part| part.entries.iter().copied());
+            for id in task.pending.ids().chain(parts) {
+                *places.entry(id).or_default() += 1;
+            }
+            for id in task.pending.ids() {
+                assert!(keys.insert(self.pipeline.entries[id].key.clone()), "a key waits in one entry only");
+            }
+        }
+        for (_, sent) in &self.pipeline.flight {
+            for id in &sent.event.entries {
+                *places.entry(*id).or_default() += 1;
+            }
+        }
+        assert!(places.values().all(|count| *count == 1), "an entry is in one place: {places:?}");
+        assert_eq!(places.len(), self.pipeline.entries.len(), "no entry is nowhere");
+        let (changes, _) = self.pipeline.budget.used();
+        let charged: usize = self.pipeline.partitions.iter().map(|(_, p)| p.ledger.charged().0).sum();
+        let detached = self.pipeline.partitions.iter().any(|(_, p)| p.detached);
+        assert!(detached || changes == charged, "the budget is what the ledgers hold: {changes}, {charged}");
+    }
+
+    pub(super) fn apply(&mut self, op: Op) {
+        match op {
+            Op::Assign(p) if self.assigned[p].is_none() => self.assign(p),
+            Op::Revoke(p) if self.assigned[p].is_some() && self.revoking.is_empty() => {
+                self.revoking.insert(p);
+                self.step(Input::Revoked(vec![name(p)]));
+            }
+            Op::Lose(p) if self.assigned[p].is_some() => {
+                self.assigned[p] = None;
+                self.revoking.remove(&p);
+                self.step(Input::Lost(vec![name(p)]));
+            }
+            Op::Poll(p, records) => {
+                self.logs[p].extend(records.into_iter().map(|record| record.into_iter().collect()));
+                self.deliver(p);
+            }
+            Op::End(p) => self.end(p),
+            Op::Answer(which, how) => self.answer(which, how),
+            Op::Letter(which, ok) => self.letter(which, ok),
+            Op::Stand(which, how) => self.stand(which, how),
+            Op::Commit(result) => self.commit(result),
+            Op::Wait(ms) => {
+                self.now = self.now.after(Duration::from_millis(ms.into()));
+                self.step(Input::Tick);
+            }
+            Op::Drain => self.step(Input::Drain),
+            Op::Assign(_) | Op::Revoke(_) | Op::Lose(_) => {}
+        }
+    }
+
+    pub(super) fn assign(&mut self, p: usize) {
+        self.epochs += 1;
+        self.assigned[p] = Some((self.epochs, usize::try_from(self.committed[p]).unwrap()));
+        let assigned = Assigned { name: name(p), epoch: self.epochs, committed: Some(self.committed[p]) };
+        self.step(Input::Assigned(vec![assigned]));
+        self.deliver(p);
+    }
+
+    pub(super) fn deliver(&mut self, p: usize) {
+        let Some((epoch, from)) = self.assigned[p] else { return };
+        if self.pipeline.is_full() {
+            return; // the consumer stops polling
+        }
+        let records = (from..self.logs[p].len()).map(|at| (epoch, self.incoming(p, at))).collect();
+        self.assigned[p] = Some((epoch, self.logs[p].len()));
+        self.step(Input::Records(records));
+    }
+
+    /// Changes that an earlier owner settled are asked for again: OMS sees them twice, which is allowed.
+    pub(super) fn incoming(&self, p: usize, at: usize) -> Incoming {
+        let record = Record {
+            topic: "t".into(),
+            partition: i32::try_from(p).unwrap(),
+            offset: i64::try_from(at).unwrap(),
+            timestamp_ms: None,
+            key: None,
+            value: None,
+            headers: Box::default(),
+        };
+        let change = |(task, key): &Change| {
+            let encoded = key::EncodedKey::encode(&key.to_string(), key::KeyEncoding::Percent).unwrap();
+            (TaskId::new(&task.to_string()).unwrap(), encoded)
+        };
+        Incoming { record: Arc::new(record), changes: self.logs[p][at].iter().map(change).collect(), rejects: vec![] }
+    }
+
+    pub(super) fn end(&mut self, p: usize) {
+        let Some((epoch, next)) = self.assigned[p] else { return };
+        if next == self.logs[p].len() && !self.pipeline.is_full() {
+            self.step(Input::Ended(name(p), epoch, i64::try_from(next).unwrap()));
+        }
+    }
+
+    /// Key 0 is refused always, key 1 always meets a fault, task 2 comes and goes.
+    pub(super) fn answer(&mut self, which: usize, how: u8) {
+        if self.out_submissions.is_empty() {
+            return;
+        }
+        let (id, changes, lengths) = self.out_submissions.remove(which % self.out_submissions.len());
+        let (verdict, status) = match how {
+            0..=9 => (Verdict::Busy(Pressure::Throttled), 429),
+            10..=19 => (Verdict::Busy(Pressure::Overloaded), 503),
+            20..=25 => (Verdict::Hold(HoldReason::Credentials), 401),
+            26..=29 => (Verdict::Hold(HoldReason::Endpoint), 405),
+            30..=39 => (Verdict::Hold(HoldReason::Permission), 403),
+            40..=45 => (Verdict::TaskStopped, 400),
+            46..=50 if changes[0].0 == 2 => (Verdict::UnknownTask, 404),
+            _ if changes.iter().any(|(_, key)| *key == 0) => (Verdict::Refused, 400),
+            _ if changes.iter().any(|(_, key)| *key == 1) && how < 200 => (Verdict::Busy(Pressure::Faulted), 500),
+            _ => (Verdict::Accepted, 200),
+        };
+        if verdict == Verdict::Accepted {
+            for (p, log) in self.logs.iter_mut().enumerate() {
+                for record in &mut log[..lengths[p]] {
+                    record.retain(|change| !changes.contains(change));
+                }
+            }
+        }
+        self.step(Input::Answered(id, answer(verdict, status)));
+    }
+
+    pub(super) fn letter(&mut self, which: usize, ok: bool) {
+        if self.out_letters.is_empty() {
+            return;
+        }
+        let (id, letter) = self.out_letters.remove(which % self.out_letters.len());
+        if ok {
+            let task: u8 = letter.failure.refusal.as_ref().unwrap().task.as_str().parse().unwrap();
+            let p = usize::try_from(letter.record.partition).unwrap();
+            let record = &mut self.logs[p][usize::try_from(letter.record.offset).unwrap()];
+            record.retain(|(t, key)| *t != task || !letter.failure.keys.iter().any(|k| **k == key.to_string()));
+        }
+        self.step(Input::LetterDone(id, ok));
+    }
+
+    pub(super) fn stand(&mut self, which: usize, how: u8) {
+        if self.out_questions.is_empty() {
+            return;
+        }
+        let task = self.out_questions.remove(which % self.out_questions.len());
+        let standing = match how {
+            0..=40 => Standing::Stopped,
+            41..=60 => Standing::EmptyProject,
+            61..=80 => Standing::Unknown(answer(Verdict::Hold(HoldReason::Credentials), 401)),
+            81..=100 => Standing::Unknown(answer(Verdict::Busy(Pressure::Overloaded), 503)),
+            101..=130 => Standing::Missing,
+            _ => Standing::Active,
+        };
+        self.step(Input::TaskStands(task, standing));
+    }
+
+    pub(super) fn commit(&mut self, result: Result<(), CommitError>) {
+        let Some(offsets) = self.out_commit.take() else { return };
+        if result.is_ok() {
+            for (name, offset) in offsets {
+                self.committed[number(&name)] = offset;
+            }
+        }
+        self.step(Input::Committed(result));
+    }
+
+    /// Everything goes well from here on, until nothing is left to do.
+    pub(super) fn settle(&mut self) {
+        for round in 0..20_000 {
+            self.commit(Ok(()));
+            self.letter(0, true);
+            self.stand(0, u8::MAX);
+            self.answer(0, u8::MAX);
+            (0..PARTITIONS).for_each(|p| self.deliver(p));
+            (0..PARTITIONS).for_each(|p| self.end(p));
+            let asked = !self.out_questions.is_empty();
+            let busy =
+                asked || !self.out_submissions.is_empty() || !self.out_letters.is_empty() || self.out_commit.is_some();
+            if busy {
+                continue;
+            }
+            match self.pipeline.next_wakeup() {
+                Some(wakeup) => {
+                    assert!(round < 19_000, "never comes to rest: {:?}", self.pipeline.report());
+                    self.now = self.now.max(wakeup);
+                    self.step(Input::Tick);
+                }
+                None => return,
+            }
+        }
+    }
+}
+
+impl World {
+    pub(super) fn step_unchecked(&mut self, input: Input) {
+        self.pipeline.step(self.now, input, &mut self.out);
+        for effect in std::mem::take(&mut self.out.actions) {
+            if let Effect::Submit { id, body, .. } = &effect {
+                let parsed: serde_json::Value = serde_json::from_slice(body).unwrap();
+                let keys = parsed["object_keys"].as_array().unwrap();
+                let changes = keys.iter().map(|key| (1, key.as_str().unwrap().parse().unwrap())).collect();
+                self.out_submissions.push((*id, changes, [0; PARTITIONS]));
+            } else {
+                self.perform(effect);
+            }
+        }
+    }
+
+    /// The next request, once every question about its task is answered.
+    pub(super) fn next_submission(&mut self) -> Option<(SubmissionId, Vec<Change>, [usize; PARTITIONS])> {
+        while let Some(task) = self.out_questions.pop() {
+            self.step_unchecked(Input::TaskStands(task, Standing::Active));
+        }
+        self.out_submissions.pop()
+    }
+
+    pub(super) fn assign_unchecked(&mut self, p: usize) {
+        self.step_unchecked(Input::Assigned(vec![Assigned { name: name(p), epoch: 1, committed: None }]));
+        self.step_unchecked(Input::Records(vec![(1, self.incoming(p, 0))]));
+    }
+}

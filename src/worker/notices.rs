@@ -1,0 +1,79 @@
+//! What people read in the log: one line a change of state, never one a record.
+
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use tracing::{info, warn};
+
+use crate::metrics::labels::hold_reason;
+use crate::pipeline::Notice;
+use crate::pipeline::answer::HoldReason;
+use crate::pipeline::letters::DeadLetter;
+use crate::pipeline::task::Block;
+use crate::pipeline::time::Time;
+
+/// Shortest time between two lines about dead letters of the same reason.
+const DEAD_LETTER_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What to do about a hold of the whole worker.
+pub(super) fn remedy(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::Credentials => {
+            "check the access key, the secret key and the machine's clock; start the worker anew with the right ones"
+        }
+        HoldReason::Account => "check the account in the cloud's console: restricted, frozen or not verified",
+        HoldReason::Endpoint => "check oms.endpoint or oms.region, and oms.project_id",
+        HoldReason::Permission => "give the identity the right oms:synctask:createEvent on the task",
+    }
+}
+
+/// Writes the line of a notice.
+pub(super) fn log(notice: &Notice) {
+    match notice {
+        Notice::HoldBegan(reason, said) => {
+            let (reason, remedy) = (hold_reason(*reason), remedy(*reason));
+            warn!(reason, %said, remedy, "hold: nothing but probes is sent, nothing is dead-lettered");
+        }
+        Notice::HoldGoesOn(reason, said) => {
+            warn!(reason = hold_reason(*reason), %said, "hold goes on: a probe was refused too");
+        }
+        Notice::HoldEnded(reason) => info!(reason = hold_reason(*reason), "hold ended"),
+        Notice::TaskBlocked(task, block, said) => {
+            warn!(%task, reason = block_reason(*block), %said, "task held: its changes wait, a probe goes out now and then");
+        }
+        Notice::TaskUnblocked(task, block) => info!(%task, reason = block_reason(*block), "task goes on"),
+        Notice::Condemned(task, reason, said) => {
+            warn!(%task, reason, %said, "OMS refuses keys of this task for good: they are dead-lettered");
+        }
+        Notice::GivenBack(unsettled) => info!(unsettled, "revoked partitions are given back"),
+    }
+}
+
+fn block_reason(block: Block) -> &'static str {
+    match block {
+        Block::Permission => hold_reason(HoldReason::Permission),
+        Block::Stopped => "stopped",
+    }
+}
+
+/// Tells of dead letters: the first of a reason at once, then one line a minute with how many there were.
+#[derive(Debug, Default)]
+pub(super) struct DeadLetterLog {
+    /// By reason: when it was told last, and how many came since.
+    told: FxHashMap<&'static str, (Time, u64)>,
+}
+
+impl DeadLetterLog {
+    pub(super) fn tell(&mut self, letter: &DeadLetter, now: Time) {
+        let reason = letter.failure.reason;
+        let (last, since) = self.told.entry(reason).or_insert((Time::START, 0));
+        *since += 1;
+        if *last != Time::START && now.since(*last) < DEAD_LETTER_INTERVAL {
+            return;
+        }
+        let (record, count) = (&letter.record, *since);
+        (*last, *since) = (now, 0);
+        let at = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
+        warn!(reason, count, record = at, "dead-lettered; the count is since the last line of this reason");
+    }
+}
