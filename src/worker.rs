@@ -27,7 +27,7 @@ use crate::io::dead_letter::{DeadLetters, Letter};
 use crate::io::fault::Fault;
 use crate::io::signal::Ending;
 use crate::metrics::Metrics;
-use crate::metrics::labels::{CommitOutcome, RebalanceKind, status};
+use crate::metrics::labels::{CommitOutcome, RebalanceKind};
 use crate::oms::client::OmsClient;
 use crate::pipeline::answer::{Answer, Verdict};
 use crate::pipeline::inquiry::Standing;
@@ -232,7 +232,7 @@ impl Worker {
             }
             Verdict::Busy(_) => {
                 if self.failing_tasks.insert(task.clone()) {
-                    let (status, code) = (status(answer.status), answer.error_code.as_deref());
+                    let (status, code) = (answer.status, answer.error_code.as_deref());
                     let message = answer.error_message.as_deref();
                     warn!(%task, %status, code, message, "OMS does not take this task's events now; trying again");
                 }

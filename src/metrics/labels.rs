@@ -1,8 +1,6 @@
 //! The values that labels take: fixed sets, so that no series is made by what comes from outside.
 
-use std::borrow::Cow;
-
-use crate::pipeline::answer::{HoldReason, Status, Verdict};
+use crate::pipeline::answer::{HoldReason, Verdict};
 
 /// A fixed set of label values.
 macro_rules! label {
@@ -117,17 +115,5 @@ pub fn hold_reason(reason: HoldReason) -> &'static str {
         HoldReason::Account => "account",
         HoldReason::Endpoint => "endpoint",
         HoldReason::Permission => "permission",
-    }
-}
-
-/// The label `status` of a submission.
-#[must_use]
-pub fn status(status: Status) -> Cow<'static, str> {
-    match status {
-        Status::Http(code) => code.to_string().into(),
-        Status::Timeout => "timeout".into(),
-        Status::Connect => "connect".into(),
-        Status::Reset => "reset".into(),
-        Status::Tls => "tls".into(),
     }
 }

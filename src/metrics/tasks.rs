@@ -7,7 +7,7 @@ use prometheus::{Error, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, In
 use crate::pipeline::answer::{Status, Verdict};
 use crate::pipeline::key::TaskId;
 
-use super::labels::{TaskState, VerdictLabel, status};
+use super::labels::{TaskState, VerdictLabel};
 use super::series::{counters, fractions, gauges};
 use super::{OTHER_TASK, names};
 
@@ -33,7 +33,7 @@ impl TaskMetrics {
             return self.accepted_with_200.clone();
         }
         let verdict = VerdictLabel::from(verdict).as_str();
-        self.submissions.with_label_values(&[&self.label, verdict, &status(seen)])
+        self.submissions.with_label_values(&[&self.label, verdict, &seen.to_string()])
     }
 }
 

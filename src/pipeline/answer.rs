@@ -1,5 +1,6 @@
 //! What came back for a submission, and what it means. `oms::verdict` makes these, the pipeline acts on them.
 
+use std::fmt;
 use std::time::Duration;
 
 /// What an answer means for the event that was sent.
@@ -56,6 +57,18 @@ pub enum Status {
     Reset,
     /// The TLS handshake failed.
     Tls,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(code) => write!(f, "{code}"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Connect => f.write_str("connect"),
+            Self::Reset => f.write_str("reset"),
+            Self::Tls => f.write_str("tls"),
+        }
+    }
 }
 
 /// One answer, classified.

@@ -297,5 +297,5 @@ impl Pipeline {
 pub(super) fn said(answer: &Answer) -> Box<str> {
     let code = answer.error_code.as_deref().unwrap_or("no code");
     let message = answer.error_message.as_deref().unwrap_or("no message");
-    format!("{:?}, {code}: {message}", answer.status).into()
+    format!("{}, {code}: {message}", answer.status).into()
 }

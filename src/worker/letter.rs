@@ -4,7 +4,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::config::Config;
 use crate::io::dead_letter::HEADER_PREFIX;
-use crate::metrics::labels::status;
 use crate::pipeline::failure::Stage;
 use crate::pipeline::letters::DeadLetter;
 use crate::pipeline::record::Record;
@@ -53,7 +52,7 @@ impl Source {
         }
         if let Some(refusal) = &failure.refusal {
             headers.push(header("task-id", refusal.task.as_str()));
-            headers.push(header("http-status", status(refusal.status)));
+            headers.push(header("http-status", refusal.status.to_string()));
             let said = [
                 ("error-code", &refusal.error_code),
                 ("error-message", &refusal.error_message),
