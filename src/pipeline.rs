@@ -2,7 +2,7 @@
 //!
 //! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
 //! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`], [`hold`]), `settle`
-//! ([`answer`], [`failure`], [`letters`]), [`commits`]; beside it `rebalance` and [`drain`].
+//! ([`answer`], [`inquiry`], [`failure`], [`letters`]), [`commits`]; beside it `rebalance` and [`drain`].
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
 //! record, answer or tick costs more than O(log n) of what waits; a rebalance may walk all of it once.

@@ -87,3 +87,13 @@ pub struct Answer {
     /// `X-Request-Id` of the answer, at most 128 bytes.
     pub request_id: Option<Box<str>>,
 }
+
+impl Answer {
+    /// What it said, in a few words for people.
+    #[must_use]
+    pub fn said(&self) -> Box<str> {
+        let code = self.error_code.as_deref().unwrap_or("no code");
+        let message = self.error_message.as_deref().unwrap_or("no message");
+        format!("{}, {code}: {message}", self.status).into()
+    }
+}

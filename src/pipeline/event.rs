@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::answer::Answer;
 use super::entry::{Entries, EntryId, TaskIx};
 
 /// Most keys that OMS takes in one event. Source: the `CreateSyncEvents` API page.
@@ -30,6 +31,17 @@ pub enum Origin {
     Refused,
     /// Part of an event that OMS kept answering with a fault: the same, but a key alone is retried for ever.
     Faulted,
+}
+
+/// An event whose keys OMS refused for good.
+#[derive(Debug)]
+pub struct Doomed {
+    /// The event.
+    pub event: Event,
+    /// Why, as a word in snake case.
+    pub reason: &'static str,
+    /// What OMS said.
+    pub answer: Answer,
 }
 
 impl Event {

@@ -5,26 +5,14 @@ use std::time::Duration;
 
 use super::answer::{Answer, HoldReason, Verdict};
 use super::entry::TaskIx;
-use super::event::Event;
+use super::event::Doomed;
 use super::key::TaskId;
-use super::settle::said;
 use super::task::Block;
 use super::time::Time;
 use super::{Effect, Effects, Notice, Pipeline};
 
 /// How long an answer that keeps nobody from dead-lettering is good for.
 const STANDING_LASTS: Duration = Duration::from_mins(1);
-
-/// An event whose keys OMS refused for good.
-#[derive(Debug)]
-pub struct Doomed {
-    /// The event.
-    pub event: Event,
-    /// Why, as a word in snake case.
-    pub reason: &'static str,
-    /// What OMS said.
-    pub answer: Answer,
-}
 
 /// How a task stands, as OMS tells when it is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,7 +80,7 @@ impl Pipeline {
         let task = &mut self.tasks[ix];
         task.stood_at = Some(now);
         if let Some(first) = doomed.first() {
-            let notice = Notice::Condemned(task.id.clone(), first.reason, said(&first.answer));
+            let notice = Notice::Condemned(task.id.clone(), first.reason, first.answer.said());
             out.actions.push(Effect::Notice(notice));
         }
         for doomed in doomed {
@@ -107,7 +95,7 @@ impl Pipeline {
             return false;
         }
         self.count_signature(answer, now);
-        self.hold_worker(reason, said(answer), now, out);
+        self.hold_worker(reason, answer.said(), now, out);
         true
     }
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 use super::dispatch::Sent;
 use super::entry::{EntryId, RecordRef, TaskIx};
-use super::event::{Event, Origin};
+use super::event::{Doomed, Event, Origin};
 use super::failure::{Failure, REFUSED, TASK_NOT_FOUND, TOO_LARGE};
 use super::hold::Hold;
-use super::inquiry::Doomed;
 use super::ledger::Outcome;
 use super::task::Block;
 use super::time::Time;
@@ -59,10 +58,10 @@ impl Pipeline {
             _ => None,
         };
         match (&mut self.hold, holds) {
-            (None, Some(reason)) => self.hold_worker(reason, said(answer), now, out),
+            (None, Some(reason)) => self.hold_worker(reason, answer.said(), now, out),
             (Some(hold), Some(reason)) if sent.probes_worker => {
-                hold.held_again(reason, said(answer), now, &mut self.random);
-                out.actions.push(Effect::Notice(Notice::HoldGoesOn(reason, said(answer))));
+                hold.held_again(reason, answer.said(), now, &mut self.random);
+                out.actions.push(Effect::Notice(Notice::HoldGoesOn(reason, answer.said())));
             }
             (Some(hold), None) if sent.probes_worker => {
                 if let Verdict::Busy(_) = answer.verdict {
@@ -95,9 +94,9 @@ impl Pipeline {
         };
         let task = &mut self.tasks[ix];
         match (&mut task.block, blocks) {
-            (None, Some(reason)) => self.block_task(ix, reason, said(answer), now, out),
+            (None, Some(reason)) => self.block_task(ix, reason, answer.said(), now, out),
             (Some(block), Some(reason)) if sent.probes_task => {
-                block.held_again(reason, said(answer), now, &mut self.random);
+                block.held_again(reason, answer.said(), now, &mut self.random);
             }
             (Some(block), None) if sent.probes_task && undecided => block.undecided(now, &mut self.random),
             (Some(block), None) if sent.probes_task => {
@@ -291,11 +290,4 @@ impl Pipeline {
         self.pauses_changed |= partition.paused;
         self.commits.touch();
     }
-}
-
-/// What an answer said, in a few words for the log.
-pub(super) fn said(answer: &Answer) -> Box<str> {
-    let code = answer.error_code.as_deref().unwrap_or("no code");
-    let message = answer.error_message.as_deref().unwrap_or("no message");
-    format!("{}, {code}: {message}", answer.status).into()
 }

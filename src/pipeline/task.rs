@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rustc_hash::FxHashMap;
 
 use super::entry::{Entries, PartitionIx, TaskIx};
-use super::event::Event;
+use super::event::{Doomed, Event};
 use super::hold::Hold;
-use super::inquiry::Doomed;
 use super::key::TaskId;
 use super::pending::Pending;
 use super::pressure::Pressure;
