@@ -181,15 +181,7 @@ mod tests {
     use crate::pipeline::route::Route;
 
     fn record(value: &str) -> Record {
-        Record {
-            topic: "object-changes".into(),
-            partition: 0,
-            offset: 7,
-            timestamp_ms: None,
-            key: None,
-            value: Some(value.as_bytes().into()),
-            headers: Box::default(),
-        }
+        Record { value: Some(value.as_bytes().into()), ..Record::at("object-changes", 0, 7) }
     }
 
     fn intake(settings: IntakeSettings) -> Intake {

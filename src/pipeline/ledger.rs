@@ -132,15 +132,7 @@ mod tests {
     use super::*;
 
     fn slot(offset: i64) -> Slot {
-        let record = Record {
-            topic: "t".into(),
-            partition: 0,
-            offset,
-            timestamp_ms: None,
-            key: None,
-            value: None,
-            headers: Box::default(),
-        };
+        let record = Record::at("t", 0, offset);
         Slot {
             record: Some(Arc::new(record)),
             offset,

@@ -31,6 +31,13 @@ pub struct Header {
 }
 
 impl Record {
+    /// A record of which nothing but its place is known: no key, a null value, no headers, no time.
+    #[must_use]
+    pub fn at(topic: impl Into<Arc<str>>, partition: i32, offset: i64) -> Self {
+        let (timestamp_ms, key, value, headers) = (None, None, None, Box::default());
+        Self { topic: topic.into(), partition, offset, timestamp_ms, key, value, headers }
+    }
+
     /// The record's own bytes: key, value, header names and values. What the byte budget is charged.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -18,15 +18,7 @@ fn fixtures() -> PathBuf {
 }
 
 fn record(value: Option<&[u8]>) -> Record {
-    Record {
-        topic: "object-changes".into(),
-        partition: 0,
-        offset: 7,
-        timestamp_ms: None,
-        key: None,
-        value: value.map(Box::from),
-        headers: Box::default(),
-    }
+    Record { value: value.map(Box::from), ..Record::at("object-changes", 0, 7) }
 }
 
 fn with_task(value: &str, task: &[u8]) -> Record {

@@ -145,15 +145,7 @@ mod tests {
     #[test]
     fn the_worker_decodes_what_the_plan_says() {
         for planned in plan(3) {
-            let record = Record {
-                topic: "t".into(),
-                partition: 0,
-                offset: 0,
-                timestamp_ms: None,
-                key: None,
-                value: Some(planned.value.into_bytes().into()),
-                headers: Box::default(),
-            };
+            let record = Record { value: Some(planned.value.into_bytes().into()), ..Record::at("t", 0, 0) };
             let decoded = formats::decode(&record, &DecodeOptions::default());
             if planned.changes.is_empty() {
                 assert_eq!(decoded[0].outcome.action(), Action::Reject);

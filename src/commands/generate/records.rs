@@ -172,15 +172,7 @@ mod tests {
     fn the_worker_reads_back_what_was_generated() {
         for format in Format::ALL {
             for generated in all(GeneratorConfig { format, ..CONFIG }) {
-                let record = Record {
-                    topic: "t".into(),
-                    partition: 0,
-                    offset: 0,
-                    timestamp_ms: None,
-                    key: None,
-                    value: Some(generated.value.into_bytes().into()),
-                    headers: Box::default(),
-                };
+                let record = Record { value: Some(generated.value.into_bytes().into()), ..Record::at("t", 0, 0) };
                 let changes = formats::decode(&record, &DecodeOptions::default());
                 assert_eq!(changes.len(), 1);
                 assert_eq!((changes[0].outcome, changes[0].format), (Outcome::Sync, Some(format)));

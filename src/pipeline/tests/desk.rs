@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::answer::{Pressure, Status, Verdict};
+use super::super::answer::{Pressure, Verdict};
 use super::super::key::{EncodedKey, KeyEncoding};
 use super::super::record::Record;
 use super::super::*;
+use super::world::answer;
 
 pub(super) const ACCEPTED: (Verdict, u16) = (Verdict::Accepted, 200);
 pub(super) const REFUSED: (Verdict, u16) = (Verdict::Refused, 400);
@@ -62,15 +63,7 @@ impl Desk {
         let record = |key: &&str| {
             let offset = self.next[usize::try_from(partition).unwrap()];
             self.next[usize::try_from(partition).unwrap()] += 1;
-            let record = Record {
-                topic: "t".into(),
-                partition,
-                offset,
-                timestamp_ms: None,
-                key: None,
-                value: None,
-                headers: Box::default(),
-            };
+            let record = Record::at("t", partition, offset);
             let key = EncodedKey::encode(key, KeyEncoding::Percent).unwrap();
             let changes = std::iter::once((TaskId::new(task).unwrap(), key)).collect();
             (1, Incoming { record: Arc::new(record), changes, rejects: Vec::new() })
@@ -82,15 +75,7 @@ impl Desk {
     /// Answers the oldest request that is out, and gives its keys.
     pub(super) fn answer(&mut self, (verdict, status): (Verdict, u16)) -> Vec<String> {
         let (id, _, keys) = self.out.remove(0);
-        let answer = Answer {
-            verdict,
-            status: Status::Http(status),
-            retry_after: None,
-            error_code: None,
-            error_message: None,
-            request_id: None,
-        };
-        self.step(Input::Answered(id, answer));
+        self.step(Input::Answered(id, answer(verdict, status)));
         keys
     }
 

@@ -246,15 +246,7 @@ impl World {
 
     /// Changes that an earlier owner settled are asked for again: OMS sees them twice, which is allowed.
     pub(super) fn incoming(&self, p: usize, at: usize) -> Incoming {
-        let record = Record {
-            topic: "t".into(),
-            partition: i32::try_from(p).unwrap(),
-            offset: i64::try_from(at).unwrap(),
-            timestamp_ms: None,
-            key: None,
-            value: None,
-            headers: Box::default(),
-        };
+        let record = Record::at("t", i32::try_from(p).unwrap(), i64::try_from(at).unwrap());
         let change = |(task, key): &Change| {
             let encoded = key::EncodedKey::encode(&key.to_string(), key::KeyEncoding::Percent).unwrap();
             (TaskId::new(&task.to_string()).unwrap(), encoded)

@@ -443,15 +443,7 @@ impl World {
 }
 
 fn incoming(p: usize, at: usize, changes: &[Change]) -> Incoming {
-    let record = Record {
-        topic: "t".into(),
-        partition: i32::try_from(p).unwrap(),
-        offset: i64::try_from(at).unwrap(),
-        timestamp_ms: None,
-        key: None,
-        value: None,
-        headers: Box::default(),
-    };
+    let record = Record::at("t", i32::try_from(p).unwrap(), i64::try_from(at).unwrap());
     let change = |(task, key): &Change| {
         let key = EncodedKey::encode(&key.to_string(), KeyEncoding::Percent).unwrap();
         (TaskId::new(&task.to_string()).unwrap(), key)
