@@ -122,3 +122,16 @@ pub(super) fn near_misses(env: &[(String, String)]) -> impl Iterator<Item = Stri
     let warning = |name: &String| format!("{name} is not read: names begin with {PREFIX}, with two underscores");
     env.iter().map(|(name, _)| name).filter(missed).map(warning)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_with_one_underscore_too_few_is_named() {
+        let names = ["OMS_SYNC_LOG__LEVEL", "OMS_SYNC__LOG__LEVEL", "OMS_SYNC_CONFIG", "HOME"];
+        let env = names.map(|name| (name.to_owned(), String::new()));
+        let told: Vec<_> = near_misses(&env).collect();
+        assert!(told.len() == 1 && told[0].starts_with("OMS_SYNC_LOG__LEVEL is not read"), "{told:?}");
+    }
+}

@@ -198,6 +198,8 @@ fn wrong_credentials_hold_the_worker_after_one_failed_signature() {
     assert_eq!(worker.get("/readyz").0, 200, "a hold is told, and is not unreadiness");
     let (_, status) = worker.get("/status");
     assert!(status.contains(r#""reason":"credentials""#), "{status}");
+    let refused = format!("oms_sync_dead_letters_total{{reason=\"refused\",topic=\"{}\"}}", stage.topic);
+    assert_eq!(worker.metric(&refused), Some(0.0), "an alert sees the first dead letter");
     assert_eq!(worker.terminate(), 0, "what is held is left to the next worker");
     assert_eq!(stage.simulator.ledger().totals.failed_signatures, 1);
     assert!(letters(&stage).is_empty(), "nothing is dead-lettered in a hold");
