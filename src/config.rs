@@ -10,6 +10,7 @@ mod effective;
 mod environment;
 mod problem;
 mod properties;
+mod record_format;
 mod routes;
 mod schema;
 mod sdk_environment;
@@ -31,11 +32,12 @@ pub use effective::{Effective, Setting};
 pub use environment::PREFIX;
 pub use problem::{Problem, Problems};
 pub use properties::Properties;
+pub use record_format::RecordFormat;
 pub use schema::schema;
 pub use secret::{REDACTED, Secret};
 pub use sections::{
-    Admin, DeadLetter, Events, FolderMarkers, Limits, Log, LogFormat, OffsetPolicy, ReadKeys, RecordFormat, Records,
-    Retry, Shutdown, TopicRecords, Unusable, WrittenKeys,
+    Admin, DeadLetter, Events, Limits, Log, LogFormat, OffsetPolicy, ReadKeys, Records, Retry, Shutdown, TopicRecords,
+    Unusable, WrittenKeys,
 };
 pub use settings::{Config, Credentials, Kafka, Oms, Route};
 pub use table::markdown_table;

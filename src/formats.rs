@@ -1,31 +1,37 @@
 //! Record bytes and headers to object changes, one file a producer family.
 //!
-//! Pure and total: every record gives at least one [`Change`], whatever its bytes. A value is parsed once, into
-//! [`document`]; families are told apart by the members that are there, never by what a key looks like. Nothing in
-//! here normalises, trims or guesses at a key, and nothing in here logs what a record holds.
+//! Pure and total: every record gives at least one [`Change`], whatever its bytes. Each text is parsed once, into
+//! [`document`]; families and envelopes are told apart by the members that are there, never by what a key looks like
+//! and never by trying one after the other. Nothing in here normalises, trims or guesses at a key, nothing asks an
+//! address that a record names, and nothing logs what a record holds.
 //!
-//! A new family is one file, one line in [`FAMILIES`], one [`Format`], and in [`document`] the members it alone has.
+//! A new family is one file in [`families`], one line in its list, one [`Format`], and in [`document`] the members that
+//! tell it apart.
 
-mod aws_s3;
 mod change;
+mod cloud_event;
 mod collect;
 mod document;
+mod envelope;
+mod explain;
+mod families;
 mod key_text;
-mod native;
+mod read;
+mod records;
 mod shape;
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 pub use change::{Action, Change, Changes, Kind, Outcome, Reason};
-use collect::Collector;
-use document::{Document, EachDocument};
-use serde::Deserialize as _;
-use serde::de::Deserializer as _;
-use shape::Object;
+use collect::{Collector, MAX_NAME};
+pub use explain::Step;
+use families::gcs;
 
-use crate::pipeline::record::Record;
+use crate::pipeline::record::{Header, Record};
 
 /// The header that names a record's task, whatever its format.
 pub const TASK_HEADER: &str = "oms-sync-task";
@@ -33,13 +39,42 @@ pub const TASK_HEADER: &str = "oms-sync-task";
 /// The most that [`DecodeOptions::max_changes`] can be: what bounds memory while a value is parsed.
 pub const MAX_CHANGES_LIMIT: usize = 100_000;
 
+/// Envelopes in one another that are opened; one more is a reject.
+pub const MAX_DEPTH: usize = 5;
+
 /// A producer family.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Format {
     /// The worker's own record format.
     Native,
     /// S3 event notifications of AWS.
     AwsS3,
+    /// Object events of AWS on EventBridge, and calls that CloudTrail reports there.
+    AwsEventbridge,
+    /// MinIO.
+    Minio,
+    /// Ceph's RADOS gateway.
+    Ceph,
+    /// NooBaa, which is the Multicloud Object Gateway of OpenShift.
+    Noobaa,
+    /// ZOS of China Telecom's cloud.
+    Ctyun,
+    /// OBS of Huawei Cloud.
+    HuaweiObs,
+    /// OSS of Aliyun.
+    AliyunOss,
+    /// COS of Tencent Cloud.
+    TencentCos,
+    /// Blob storage and Data Lake Storage of Azure.
+    AzureBlob,
+    /// Google Cloud Storage.
+    Gcs,
+    /// Kodo of Qiniu.
+    QiniuKodo,
+    /// BOS of Baidu.
+    BaiduBos,
+    /// TOS of Volcengine.
+    VolcengineTos,
 }
 
 /// How keys are written in the records of a topic.
@@ -54,52 +89,71 @@ pub enum KeyText {
     Raw,
 }
 
-/// What becomes of an object whose key ends in `/`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum FolderMarkers {
-    /// It is an object like any other.
-    #[default]
+/// What becomes of changes of a certain sort.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// Like any change.
     Sync,
-    /// It is skipped.
+    /// Counted and left.
     Skip,
 }
 
 /// How to read the records of a topic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DecodeOptions {
-    /// The one format that is read; `None` recognises it.
+    /// The one format that is read, in whatever envelope; `None` recognises it.
     pub format: Option<Format>,
     /// How keys are written.
     pub key_text: KeyText,
-    /// What becomes of folder markers.
-    pub folder_markers: FolderMarkers,
+    /// Objects whose key ends in `/`.
+    pub folder_markers: Policy,
+    /// Objects of no bytes, where the record says so.
+    pub zero_byte: Policy,
+    /// Files that Azure's Data Lake Storage or SFTP have created empty, to be written and closed later.
+    pub adls_placeholders: Policy,
+    /// New names of objects.
+    pub renames: Policy,
+    /// Object resources of Google Cloud Storage that came without their event.
+    pub untyped: Policy,
     /// Most changes a record, at most [`MAX_CHANGES_LIMIT`]; a record with more is rejected as a whole.
     pub max_changes: usize,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { format: None, key_text: KeyText::Auto, folder_markers: FolderMarkers::Sync, max_changes: 10_000 }
+        Self {
+            format: None,
+            key_text: KeyText::Auto,
+            folder_markers: Policy::Sync,
+            zero_byte: Policy::Sync,
+            adls_placeholders: Policy::Skip,
+            renames: Policy::Sync,
+            untyped: Policy::Skip,
+            max_changes: 10_000,
+        }
     }
 }
 
-/// How a family is recognised and read.
-struct Family {
-    format: Format,
-    /// Whether the document is of this family. With `true` the format was named by the user and doubts are in its favour.
-    claims: fn(&Document<'_>, &Collector<'_, '_>, bool) -> bool,
-    decode: for<'a> fn(Document<'a>, &mut Collector<'_, 'a>),
-}
-
-/// Asked in this order; the most particular shapes come first.
-const FAMILIES: [Family; 2] = [
-    Family { format: Format::AwsS3, claims: aws_s3::claims, decode: aws_s3::decode },
-    Family { format: Format::Native, claims: native::claims, decode: native::decode },
-];
-
 impl Format {
     /// All formats, for listings.
-    pub const ALL: [Self; 2] = [Self::Native, Self::AwsS3];
+    pub const ALL: [Self; 15] = [
+        Self::Native,
+        Self::AwsS3,
+        Self::AwsEventbridge,
+        Self::Minio,
+        Self::Ceph,
+        Self::Noobaa,
+        Self::Ctyun,
+        Self::HuaweiObs,
+        Self::AliyunOss,
+        Self::TencentCos,
+        Self::AzureBlob,
+        Self::Gcs,
+        Self::QiniuKodo,
+        Self::BaiduBos,
+        Self::VolcengineTos,
+    ];
 
     /// The name in configuration, metrics and output.
     #[must_use]
@@ -107,61 +161,74 @@ impl Format {
         match self {
             Self::Native => "native",
             Self::AwsS3 => "aws-s3",
+            Self::AwsEventbridge => "aws-eventbridge",
+            Self::Minio => "minio",
+            Self::Ceph => "ceph",
+            Self::Noobaa => "noobaa",
+            Self::Ctyun => "ctyun",
+            Self::HuaweiObs => "huawei-obs",
+            Self::AliyunOss => "aliyun-oss",
+            Self::TencentCos => "tencent-cos",
+            Self::AzureBlob => "azure-blob",
+            Self::Gcs => "gcs",
+            Self::QiniuKodo => "qiniu-kodo",
+            Self::BaiduBos => "baidu-bos",
+            Self::VolcengineTos => "volcengine-tos",
         }
+    }
+
+    /// The format of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == name)
     }
 }
 
 /// The object changes that a record tells of. Never empty.
 #[must_use]
 pub fn decode<'a>(record: &'a Record, options: &DecodeOptions) -> Changes<'a> {
+    decode_into(record, Collector::new(options, header_task(record))).0
+}
+
+/// As [`decode`], with what was done. Copies keys, so it is for people and not for streams.
+#[must_use]
+pub fn explain<'a>(record: &'a Record, options: &DecodeOptions) -> (Changes<'a>, Vec<Step>) {
+    decode_into(record, Collector::new(options, header_task(record)).explaining())
+}
+
+fn decode_into<'a>(record: &'a Record, mut collector: Collector<'_, 'a>) -> (Changes<'a>, Vec<Step>) {
     let Some(value) = record.value.as_deref() else {
         return alone(Outcome::Skip(Reason::NullValue));
     };
+    if let Some(attributes) = gcs::Attributes::of_headers(record).filter(|_| collector.wants(Format::Gcs)) {
+        gcs::decode_attributes(attributes, &mut collector); // they say it all, and the value may be empty
+        return collector.finish();
+    }
     if value.is_empty() {
         return alone(Outcome::Skip(Reason::EmptyValue));
     }
-    let Ok(text) = std::str::from_utf8(value) else {
-        return alone(Outcome::Reject(Reason::InvalidUtf8));
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut collector = Collector::new(options, header_task(record));
-    match read(text, |document| read_document(document, options.format, &mut collector)) {
+    match read::value(value, cloud_event::of_headers(record), &mut collector) {
         Ok(()) => collector.finish(),
-        Err(_) => alone(Outcome::Reject(Reason::InvalidJson)),
+        Err(reason) => alone(Outcome::Reject(reason)),
     }
 }
 
-/// Calls the function for each document of the text, with `None` for what is no object.
-fn read<'a>(text: &'a str, mut each: impl FnMut(Option<Document<'a>>)) -> serde_json::Result<()> {
-    let mut parser = serde_json::Deserializer::from_str(text);
-    if text.trim_ascii_start().starts_with('[') {
-        parser.deserialize_seq(EachDocument(each))?;
-    } else {
-        each(Object::deserialize(&mut parser)?.0);
-    }
-    parser.end()
+fn alone<'a>(outcome: Outcome) -> (Changes<'a>, Vec<Step>) {
+    (smallvec![Change::without_object(None, outcome)], vec![Step::Change { key: None }])
 }
 
-fn read_document<'a>(document: Option<Document<'a>>, wanted: Option<Format>, collector: &mut Collector<'_, 'a>) {
-    let family = document.as_ref().and_then(|document| {
-        let mut families = FAMILIES.iter().filter(|family| wanted.is_none_or(|format| format == family.format));
-        families.find(|family| (family.claims)(document, collector, wanted.is_some()))
-    });
-    match (document, family) {
-        (Some(document), Some(family)) => {
-            collector.set_format(family.format);
-            (family.decode)(document, collector);
-        }
-        _ => collector.unrecognised(),
-    }
+/// A header by its name; of several the first.
+fn header<'a>(record: &'a Record, name: &str) -> Option<&'a Header> {
+    record.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))
 }
 
-fn alone<'a>(outcome: Outcome) -> Changes<'a> {
-    smallvec![Change::without_object(None, outcome)]
+/// A header that is UTF-8 text.
+fn header_text<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+    std::str::from_utf8(header(record, name)?.value.as_deref()?).ok()
 }
 
-/// The task that the header names. One that is null or no UTF-8 names a task that cannot exist, not none.
+/// The task that the header names. One that is null, no UTF-8 or too long names a task that cannot exist, not none.
 fn header_task(record: &Record) -> Option<Cow<'_, str>> {
-    let header = record.headers.iter().find(|header| header.name.eq_ignore_ascii_case(TASK_HEADER))?;
-    Some(String::from_utf8_lossy(header.value.as_deref().unwrap_or_default()))
+    let value = header(record, TASK_HEADER)?.value.as_deref().unwrap_or_default();
+    Some(String::from_utf8_lossy(&value[..value.len().min(MAX_NAME + 1)]))
 }

@@ -8,14 +8,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-pub use records::{GeneratedRecord, Generator, GeneratorConfig, bucket_name};
+pub use records::{GeneratedFormat, GeneratedRecord, Generator, GeneratorConfig, bucket_name};
 pub use writer::{WriteError, WriteSettings, Written, write};
-
-use crate::formats::Format;
 
 /// Writes object-change records to a topic and prints what it wrote as JSON.
 #[derive(clap::Args, Clone, Debug)]
@@ -29,9 +26,8 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "T")]
     topic: String,
     /// Format of the records.
-    #[arg(long, value_name = "F", default_value = "aws-s3",
-          value_parser = PossibleValuesParser::new(Format::ALL.map(Format::as_str)))]
-    format: String,
+    #[arg(long, value_name = "F", value_enum, default_value_t = GeneratedFormat::AwsS3)]
+    format: GeneratedFormat,
     /// How many records to write.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     records: u64,
@@ -76,7 +72,7 @@ pub async fn run(args: GenerateArgs) -> anyhow::Result<()> {
 
 fn write_all(args: &GenerateArgs) -> anyhow::Result<Written> {
     let config = GeneratorConfig {
-        format: Format::ALL.into_iter().find(|format| format.as_str() == args.format).unwrap_or(Format::AwsS3),
+        format: args.format,
         records: args.records,
         keys: args.keys.unwrap_or(args.records),
         buckets: args.buckets,

@@ -7,8 +7,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::record_format::RecordFormat;
 use super::units;
 use super::units::schema::{DurationText, SizeText};
+use crate::formats::{DecodeOptions, Policy};
 
 /// Where to begin reading when there is no usable commit point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,28 +46,6 @@ pub enum ReadKeys {
     Raw,
 }
 
-/// The format of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RecordFormat {
-    /// Recognised record by record.
-    Auto,
-    /// The worker's own format.
-    Native,
-    /// AWS S3 event notifications.
-    AwsS3,
-}
-
-/// Whether changes of folder markers (empty objects whose key ends with a slash) are synchronized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FolderMarkers {
-    /// Like any object.
-    Sync,
-    /// Counted and left.
-    Skip,
-}
-
 /// What becomes of a record for which there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -84,8 +64,17 @@ pub struct Records {
     pub format: RecordFormat,
     /// How keys are written in the records.
     pub key_encoding: ReadKeys,
-    /// What to do with folder markers.
-    pub folder_markers: FolderMarkers,
+    /// What to do with folder markers: objects whose key ends with a slash.
+    pub folder_markers: Policy,
+    /// What to do with objects of no bytes, where the record says so.
+    pub zero_byte: Policy,
+    /// What to do with files that Azure's Data Lake Storage or SFTP have created empty and writes later. A flush without
+    /// a close tells of nothing later: `sync` misses none and submits some objects too early.
+    pub adls_placeholders: Policy,
+    /// What to do with new names of objects (Azure, Qiniu).
+    pub renames: Policy,
+    /// What to do with object resources of Google Cloud Storage without their event, which may be that of a delete.
+    pub untyped: Policy,
     /// What to do with a document of no known format.
     pub unrecognised: Unusable,
     /// What to do with a change for which there is no route.
@@ -108,13 +97,18 @@ pub struct TopicRecords {
 
 impl Default for Records {
     fn default() -> Self {
+        let defaults = DecodeOptions::default();
         Self {
-            format: RecordFormat::Auto,
+            format: RecordFormat(defaults.format),
             key_encoding: ReadKeys::Auto,
-            folder_markers: FolderMarkers::Sync,
+            folder_markers: defaults.folder_markers,
+            zero_byte: defaults.zero_byte,
+            adls_placeholders: defaults.adls_placeholders,
+            renames: defaults.renames,
+            untyped: defaults.untyped,
             unrecognised: Unusable::DeadLetter,
             no_route: Unusable::DeadLetter,
-            max_changes: 10_000,
+            max_changes: defaults.max_changes,
             topics: BTreeMap::new(),
         }
     }

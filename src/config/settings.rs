@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::formats::{DecodeOptions, KeyText};
 use crate::pipeline::key::TaskId;
 
 use super::properties::Properties;
 use super::secret::Secret;
 use super::sections::{
-    Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, ReadKeys, RecordFormat, Records, Retry, Shutdown, WrittenKeys,
+    Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, ReadKeys, Records, Retry, Shutdown, WrittenKeys,
 };
 
 /// A configuration that can be run with.
@@ -108,11 +109,26 @@ pub struct Route {
 }
 
 impl Config {
-    /// Format and key encoding of a topic's records.
+    /// How to read a topic's records.
     #[must_use]
-    pub fn reading_of(&self, topic: &str) -> (RecordFormat, ReadKeys) {
-        let own = self.records.topics.get(topic).copied().unwrap_or_default();
-        (own.format.unwrap_or(self.records.format), own.key_encoding.unwrap_or(self.records.key_encoding))
+    pub fn decode_options(&self, topic: &str) -> DecodeOptions {
+        let records = &self.records;
+        let own = records.topics.get(topic).copied().unwrap_or_default();
+        let key_text = match own.key_encoding.unwrap_or(records.key_encoding) {
+            ReadKeys::Auto => KeyText::Auto,
+            ReadKeys::Form => KeyText::Form,
+            ReadKeys::Raw => KeyText::Raw,
+        };
+        DecodeOptions {
+            format: own.format.unwrap_or(records.format).0,
+            key_text,
+            folder_markers: records.folder_markers,
+            zero_byte: records.zero_byte,
+            adls_placeholders: records.adls_placeholders,
+            renames: records.renames,
+            untyped: records.untyped,
+            max_changes: records.max_changes,
+        }
     }
 
     /// The dead-letter topic of each source topic.

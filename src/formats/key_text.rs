@@ -4,6 +4,15 @@ use std::borrow::Cow;
 
 /// Form-decodes a key: `+` is a blank, `%XX` a byte. `None` for an invalid escape or where the bytes are no UTF-8.
 pub(super) fn decode_form(key: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    decode(key, b' ')
+}
+
+/// As [`decode_form`], with `+` for itself.
+pub(super) fn decode_percent(key: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    decode(key, b'+')
+}
+
+fn decode(key: Cow<'_, str>, plus: u8) -> Option<Cow<'_, str>> {
     let bytes = key.as_bytes();
     let Some(plain) = bytes.iter().position(|byte| matches!(byte, b'%' | b'+')) else {
         return Some(key);
@@ -13,7 +22,7 @@ pub(super) fn decode_form(key: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let mut rest = bytes[plain..].iter();
     while let Some(&byte) = rest.next() {
         decoded.push(match byte {
-            b'+' => b' ',
+            b'+' => plus,
             b'%' => hex_digit(*rest.next()?)? << 4 | hex_digit(*rest.next()?)?,
             other => other,
         });

@@ -1,7 +1,8 @@
 //! JSON members that may be there or not, and of the right type or not.
 //!
 //! A record of somebody else may use our member names for other things, so a wrong type must never fail the parse:
-//! the family decides what it means. Borrows from the input; an array is never taken for an object.
+//! the family decides what it means. Borrows from the input; an array is never taken for an object. What only some
+//! documents need is kept as [`Raw`] text and parsed by whoever recognises it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,6 +10,7 @@ use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::MAX_CHANGES_LIMIT;
 
@@ -19,6 +21,14 @@ pub(super) struct Text<'a>(pub(super) Option<Cow<'a, str>>);
 /// A value that is a boolean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Flag(pub(super) Option<bool>);
+
+/// A size in bytes: a whole number, or the text of one as some producers write it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Size(pub(super) Option<u64>);
+
+/// A value as it stands in the text, unparsed; `None` for null.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Raw<'a>(Option<&'a RawValue>);
 
 /// A value that is an object.
 #[derive(Debug)]
@@ -45,6 +55,28 @@ impl<T> Default for Object<T> {
 impl<T> Default for List<T> {
     fn default() -> Self {
         Self(None)
+    }
+}
+
+impl<'a> Raw<'a> {
+    /// The JSON of a value that is there and not null.
+    pub(super) fn json(self) -> Option<&'a str> {
+        self.0.map(RawValue::get).filter(|json| *json != "null")
+    }
+
+    pub(super) fn is_object(self) -> bool {
+        self.json().is_some_and(|json| json.starts_with('{'))
+    }
+
+    /// The value as a family's own type; `None` where it is no object, or not well-formed in what the type reads.
+    pub(super) fn parse<T: Deserialize<'a>>(self) -> Option<T> {
+        self.json().filter(|json| json.starts_with('{')).and_then(|json| serde_json::from_str(json).ok())
+    }
+
+    /// The text of a value that is one, without its quotes and escapes.
+    pub(super) fn text(self) -> Option<Cow<'a, str>> {
+        let json = self.json().filter(|json| json.starts_with('"'))?;
+        serde_json::from_str::<Text<'a>>(json).ok().and_then(|text| text.0)
     }
 }
 
@@ -107,6 +139,42 @@ impl<'de: 'a, 'a> Visitor<'de> for TextVisitor<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextVisitor(PhantomData))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(|raw| Self(Some(raw)))
+    }
+}
+
+struct SizeVisitor;
+
+impl<'de> Visitor<'de> for SizeVisitor {
+    type Value = Size;
+
+    otherwise_default!(visit_bool: bool, visit_i64: i64, visit_f64: f64);
+
+    fn visit_u64<E: Error>(self, size: u64) -> Result<Size, E> {
+        Ok(Size(Some(size)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
+        Ok(Size(text.parse().ok()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Size, A::Error> {
+        drain_seq(seq).map(|()| Size::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Size, A::Error> {
+        drain_map(map).map(|()| Size::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SizeVisitor)
     }
 }
 

@@ -5,11 +5,8 @@ use std::sync::Arc;
 use prometheus::IntCounter;
 use rustc_hash::FxHashMap;
 
-use crate::config::{
-    Config, FolderMarkers as FolderPolicy, OffsetPolicy, ReadKeys, RecordFormat, Secret, Unusable as Policy,
-    WrittenKeys,
-};
-use crate::formats::{DecodeOptions, FolderMarkers, Format, KeyText};
+use crate::config::{Config, OffsetPolicy, Secret, Unusable as Policy, WrittenKeys};
+use crate::formats::Format;
 use crate::io::consumer::{Assignment, ConsumerSettings, MissingOffset};
 use crate::io::dead_letter::ProducerSettings;
 use crate::io::fault::Fault;
@@ -149,31 +146,14 @@ fn counter(metrics: &Metrics, counted: Counted) -> IntCounter {
 }
 
 fn intake_settings(config: &Config) -> IntakeSettings {
-    let decode = |(format, keys): (RecordFormat, ReadKeys)| DecodeOptions {
-        format: match format {
-            RecordFormat::Auto => None,
-            RecordFormat::Native => Some(Format::Native),
-            RecordFormat::AwsS3 => Some(Format::AwsS3),
-        },
-        key_text: match keys {
-            ReadKeys::Auto => KeyText::Auto,
-            ReadKeys::Form => KeyText::Form,
-            ReadKeys::Raw => KeyText::Raw,
-        },
-        folder_markers: match config.records.folder_markers {
-            FolderPolicy::Sync => FolderMarkers::Sync,
-            FolderPolicy::Skip => FolderMarkers::Skip,
-        },
-        max_changes: config.records.max_changes,
-    };
     let policy = |policy| match policy {
         Policy::DeadLetter => Unusable::DeadLetter,
         Policy::Skip => Unusable::Skip,
     };
     let topics = config.records.topics.keys();
     IntakeSettings {
-        decode: decode((config.records.format, config.records.key_encoding)),
-        topics: topics.map(|topic| (topic.as_str().into(), decode(config.reading_of(topic)))).collect(),
+        decode: config.decode_options(""), // that of a topic without options of its own
+        topics: topics.map(|topic| (topic.as_str().into(), config.decode_options(topic))).collect(),
         unrecognised: policy(config.records.unrecognised),
         no_route: policy(config.records.no_route),
         key_encoding: match config.oms.key_encoding {

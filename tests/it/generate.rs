@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use oms_sync_worker::commands::generate::{
-    GenerateArgs, GeneratedRecord, Generator, GeneratorConfig, WriteError, WriteSettings, run, write,
+    GenerateArgs, GeneratedFormat, GeneratedRecord, Generator, GeneratorConfig, WriteError, WriteSettings, run, write,
 };
-use oms_sync_worker::formats::Format;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -22,7 +21,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 const TOPIC: &str = "generated";
 const PARTITIONS: i32 = 3;
 const CONFIG: GeneratorConfig =
-    GeneratorConfig { format: Format::AwsS3, records: 1_000, keys: 400, buckets: 3, seed: 42 };
+    GeneratorConfig { format: GeneratedFormat::AwsS3, records: 1_000, keys: 400, buckets: 3, seed: 42 };
 
 #[derive(Parser)]
 struct Cli {

@@ -8,6 +8,8 @@ mod config;
 mod consumer;
 mod dead_letter;
 mod demo;
+mod fixtures;
+mod formats;
 mod generate;
 mod member;
 mod positions;

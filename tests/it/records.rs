@@ -3,19 +3,12 @@
 
 mod properties;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use crate::fixtures;
 use clap::Parser;
 use oms_sync_worker::commands::decode::{DecodeArgs, decode_all};
-use oms_sync_worker::formats::{self, DecodeOptions, FolderMarkers, Format, KeyText, Reason};
+use oms_sync_worker::formats::{self, DecodeOptions, Format, KeyText, Policy, Reason};
 use oms_sync_worker::pipeline::record::{Header, Record};
 use serde_json::{Value, json};
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/records")
-}
 
 fn record(value: Option<&[u8]>) -> Record {
     Record { value: value.map(Box::from), ..Record::at("object-changes", 0, 7) }
@@ -61,17 +54,26 @@ fn decode_command(arguments: &[&str], stdin: &str) -> (Vec<Value>, Result<(), St
 
 #[test]
 fn every_fixture_decodes_as_expected() {
-    let expected: BTreeMap<String, Vec<Value>> =
-        serde_json::from_slice(&fs::read(fixtures().join("expected.json")).unwrap()).unwrap();
-    assert!(expected.len() > 20, "the fixtures are there");
-    for (file, expected) in expected {
-        let (lines, done) = decode_command(&[fixtures().join(&file).to_str().unwrap()], "");
+    let fixtures = fixtures::all();
+    assert!(fixtures.len() >= 100, "the fixtures are there");
+    for fixture in fixtures {
+        let path = fixtures::folder().join(&fixture.file);
+        let mut arguments = vec![path.to_str().unwrap()];
+        let headers: Vec<_> = fixture.headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        for header in &headers {
+            arguments.extend(["--header", header]);
+        }
+        if let Some(encoding) = &fixture.key_encoding {
+            arguments.extend(["--key-encoding", encoding]);
+        }
+        let (lines, done) = decode_command(&arguments, "");
         done.unwrap();
         let found: Vec<_> = lines
             .iter()
             .map(|l| json!({"action": l["action"], "bucket": l["bucket"], "key": l["key"], "kind": l["kind"]}))
             .collect();
-        assert_eq!(found, expected, "{file}");
+        let expected: Vec<_> = fixture.expected.iter().map(|change| change.as_json(&fixture)).collect();
+        assert_eq!(found, expected, "{}", fixture.file);
     }
 }
 
@@ -121,7 +123,7 @@ fn what_nothing_recognises_is_one_reject() {
 fn a_strange_item_does_not_hide_the_others() {
     let known = s3("ObjectCreated:Put", "x");
     let mixed = known.replace("[{", "[7,{\"body\":\"\"},{");
-    check(&mixed, &["sync x", "reject unrecognised"]);
+    check(&mixed, &["reject unrecognised", "sync x"]);
 }
 
 #[test]
@@ -179,8 +181,11 @@ fn a_test_notification_is_skipped_with_its_bucket() {
 fn s3_shapes_of_others_are_never_read_as_aws() {
     let other = |source: &str| s3("ObjectCreated:Put", "a%20b").replace("aws:s3", source);
     check(&other("unheard-of:s3"), &["skip unknown_event_source"]);
-    check(&other("minio:s3"), &["reject unrecognised"]);
-    check(&other("ceph:s3"), &["reject unrecognised"]);
+    check(&other("minio:s3"), &["sync a b"]);
+    check(&other("ceph:s3"), &["sync a%20b"]);
+    check(&other("noobaa:s3"), &["sync a%20b"]);
+    let options = DecodeOptions { format: Some(Format::Noobaa), ..DecodeOptions::default() };
+    assert_eq!(words(&record(Some(other("unheard-of:s3").as_bytes())), &options), ["sync a%20b"]);
 }
 
 #[test]
@@ -189,8 +194,8 @@ fn options_choose_format_key_encoding_and_folder_markers() {
     let with = |options| words(&folder, &options);
     let default = DecodeOptions::default();
     assert_eq!(with(DecodeOptions { key_text: KeyText::Form, ..default }), ["sync dir/"]);
-    assert_eq!(with(DecodeOptions { folder_markers: FolderMarkers::Skip, ..default }), ["sync dir%2F"]);
-    let skip = DecodeOptions { key_text: KeyText::Form, folder_markers: FolderMarkers::Skip, ..default };
+    assert_eq!(with(DecodeOptions { folder_markers: Policy::Skip, ..default }), ["sync dir%2F"]);
+    let skip = DecodeOptions { key_text: KeyText::Form, folder_markers: Policy::Skip, ..default };
     assert_eq!(with(skip), ["skip folder_marker"]);
     assert_eq!(with(DecodeOptions { format: Some(Format::AwsS3), ..default }), ["reject unrecognised"]);
     let keyed = record(Some(br#"{"key":"x"}"#));
@@ -210,11 +215,12 @@ fn more_changes_than_the_limit_reject_the_whole_record() {
 }
 
 #[test]
-fn the_task_beside_the_key_goes_before_the_header() {
+fn the_header_goes_before_the_task_beside_the_key() {
     let options = DecodeOptions::default();
     let task = |record: &Record| formats::decode(record, &options)[0].task.as_deref().map(str::to_owned);
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"header")).as_deref(), Some("header"));
-    assert_eq!(task(&with_task(r#"{"sync_task_id":"own","key":"x"}"#, b"header")).as_deref(), Some("own"));
+    assert_eq!(task(&with_task(r#"{"sync_task_id":"own","key":"x"}"#, b"header")).as_deref(), Some("header"));
+    assert_eq!(task(&record(Some(br#"{"sync_task_id":"own","key":"x"}"#))).as_deref(), Some("own"));
     assert_eq!(task(&with_task(&s3("ObjectCreated:Put", "x"), b"header")).as_deref(), Some("header"));
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"\xff")).as_deref(), Some("\u{fffd}"));
 }
@@ -235,7 +241,7 @@ fn the_decode_command_prints_the_documented_line() {
 
 #[test]
 fn the_decode_command_names_files_and_fails_for_those_it_cannot_read() {
-    let file = fixtures().join("aws/put_zero_byte.json");
+    let file = fixtures::folder().join("aws/put_zero_byte.json");
     let file = file.to_str().unwrap();
     let (lines, done) = decode_command(&[file, "no-such-file", file], "");
     assert_eq!(lines.iter().map(|line| &line["file"]).collect::<Vec<_>>(), [file, file]);

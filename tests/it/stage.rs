@@ -6,8 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oms_sync_worker::commands::generate::{Generator, GeneratorConfig, WriteSettings, bucket_name, write};
-use oms_sync_worker::formats::Format;
+use oms_sync_worker::commands::generate::{
+    GeneratedFormat, Generator, GeneratorConfig, WriteSettings, bucket_name, write,
+};
 use oms_sync_worker::oms::credentials::Credentials;
 use oms_sync_worker::pipeline::key::{EncodedKey, KeyEncoding};
 use oms_sync_worker::simulator::{Faults, Simulator, SimulatorConfig};
@@ -15,7 +16,7 @@ use oms_sync_worker::simulator::{Faults, Simulator, SimulatorConfig};
 use crate::brokers::{committed, end_offset, unique};
 
 /// Longest that a stage waits for anything.
-const BOUND: Duration = Duration::from_mins(2);
+pub(crate) const BOUND: Duration = Duration::from_mins(2);
 /// Buckets that are written to; each has a task of the same number.
 const BUCKETS: u32 = 4;
 
@@ -26,6 +27,8 @@ pub(crate) struct Stage {
     pub(crate) topic: String,
     pub(crate) group: String,
     partitions: i32,
+    /// Task and bucket, in pairs.
+    routes: Vec<(String, String)>,
     generated: Vec<GeneratorConfig>,
 }
 
@@ -43,9 +46,21 @@ fn task(bucket: u32) -> String {
 }
 
 impl Stage {
-    /// The topics are there already.
+    /// With the buckets that [`Self::generate`] writes to. The topics are there already.
     pub(crate) fn on(servers: &str, topic: &str, partitions: i32, faults: &str) -> Self {
-        let tasks = (0..BUCKETS).map(|n| format!("{}:{}", task(n), bucket_name(n.into())).parse().unwrap()).collect();
+        let routes = (0..BUCKETS).map(|n| (task(n), bucket_name(n.into()))).collect();
+        Self::with_routes(servers, topic, partitions, faults, routes)
+    }
+
+    /// With these tasks, each for a bucket.
+    pub(crate) fn with_routes(
+        servers: &str,
+        topic: &str,
+        partitions: i32,
+        faults: &str,
+        routes: Vec<(String, String)>,
+    ) -> Self {
+        let tasks = routes.iter().map(|(task, bucket)| format!("{task}:{bucket}").parse().unwrap()).collect();
         let config = SimulatorConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             project_id: "project".to_owned(),
@@ -60,6 +75,7 @@ impl Stage {
             topic: topic.to_owned(),
             group: unique("workers"),
             partitions,
+            routes,
             generated: Vec::new(),
         }
     }
@@ -71,7 +87,7 @@ impl Stage {
     /// Writes S3 notifications of different objects.
     pub(crate) fn generate(&mut self, records: u64) {
         let seed = self.generated.len() as u64 + 1;
-        let config = GeneratorConfig { format: Format::AwsS3, records, keys: records, buckets: BUCKETS, seed };
+        let config = GeneratorConfig { format: GeneratedFormat::AwsS3, records, keys: records, buckets: BUCKETS, seed };
         let settings = WriteSettings {
             brokers: self.servers.clone(),
             topic: self.topic.clone(),
@@ -85,7 +101,7 @@ impl Stage {
     /// A worker with this stage's configuration; `extra` variables come on top.
     pub(crate) fn worker(&self, extra: &[(&str, &str)]) -> WorkerProcess {
         let routes: Vec<_> =
-            (0..BUCKETS).map(|n| serde_json::json!({"task": task(n), "bucket": bucket_name(n.into())})).collect();
+            self.routes.iter().map(|(task, bucket)| serde_json::json!({"task": task, "bucket": bucket})).collect();
         let endpoint = format!("http://{}", self.simulator.addr());
         let routes = serde_json::json!(routes).to_string();
         let mut all = vec![

@@ -6,8 +6,7 @@ use std::collections::VecDeque;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use crate::commands::generate::{GeneratedRecord, Generator, GeneratorConfig};
-use crate::formats::Format;
+use crate::commands::generate::{GeneratedFormat, GeneratedRecord, Generator, GeneratorConfig};
 
 /// Buckets, each with a task of its own.
 pub(super) const BUCKETS: u32 = 4;
@@ -60,7 +59,8 @@ pub(super) struct Plan {
 impl Plan {
     /// `keys` different objects, each once and then at random; a poison record at that place, counted from 0.
     pub(super) fn new(seed: u64, keys: u64, poison_at: Option<u64>) -> Self {
-        let config = GeneratorConfig { format: Format::AwsS3, records: u64::MAX, keys, buckets: BUCKETS, seed };
+        let config =
+            GeneratorConfig { format: GeneratedFormat::AwsS3, records: u64::MAX, keys, buckets: BUCKETS, seed };
         Self { fresh: Generator::new(config), recent: VecDeque::new(), poison_at, next: 0, rng: Rng::with_seed(seed) }
     }
 
