@@ -35,7 +35,7 @@ pub enum Command {
     Simulate(commands::simulate::SimulateArgs),
     /// Write object-change records to a topic and print what was written as JSON
     Generate(commands::generate::GenerateArgs),
-    /// Show what is read from a record's value: one JSON line an object change. Looks at no routes
+    /// Show what the worker would do with a record: one JSON line an object change, or an account of each step
     Decode(commands::decode::DecodeArgs),
     /// Print the effective configuration, secrets redacted, each value with where it came from
     #[command(after_help = "Example: oms-sync-worker config --config worker.yaml")]

@@ -38,6 +38,7 @@ use crate::pipeline::{CommitError, Effect, Effects, Input, Pipeline, SubmissionI
 
 use clock::Clock;
 pub use ended::{Ended, WorkerError};
+pub(crate) use parts::intake;
 use publish::Publisher;
 
 /// How often metrics, probes and `/status` are brought up to date.
@@ -96,7 +97,7 @@ impl Worker {
         let admin = Admin::start(config.admin.listen, Arc::clone(&state), Arc::clone(&metrics))?;
         let oms = Arc::new(OmsClient::new(parts::oms(config)?)?);
         let dead_letters = Arc::new(DeadLetters::new(parts::producer(config)).map_err(WorkerError::Producer)?);
-        let take = parts::intake(config, &metrics);
+        let take = parts::counted_intake(config, &metrics);
         let (consumer, events) = KafkaConsumer::start(&parts::consumer(config), take)?;
         let clock = Clock::start();
         Ok(Self {

@@ -1,35 +1,54 @@
-//! `decode`: what the worker would make of a record, one JSON line a change. Reads files or standard input, nothing
-//! else: no Kafka, no OMS, and no routes, so `task` is the one that the record names.
+//! `decode`: what the worker would make of a record, one JSON line a change, or an account of each step for people.
+//!
+//! Reads files or standard input and, where it is named, the worker's configuration: then records are read as those of
+//! the topic, and routed. Asks neither Kafka nor OMS.
+
+mod account;
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
+use crate::config::{self, Config};
 use crate::formats::{self, Change, DecodeOptions, Format, KeyText, Outcome, Reason};
+use crate::pipeline::intake::Intake;
 use crate::pipeline::key::{EncodedKey, KeyEncoding, TaskId};
 use crate::pipeline::record::{Header, Record};
+use crate::worker;
+
+/// The file name that stands for standard input.
+const STDIN: &str = "-";
 
 /// Shows what the worker would do with a record's value: one JSON line an object change.
 #[derive(clap::Args, Clone, Debug)]
-#[command(after_help = "Example:\n  oms-sync-worker decode --header oms-sync-task=31e9b7e6 record.json")]
+#[command(after_help = "Examples:\n  oms-sync-worker decode record.json\n  \
+                        oms-sync-worker decode --explain --config worker.yaml --topic object-changes record.json\n  \
+                        kcat -C -t object-changes -c 1 -e | oms-sync-worker decode --header oms-sync-task=31e9b7e6 -")]
 pub struct DecodeArgs {
-    /// Topic that the record is from.
+    /// Topic that the record is from: with --config its options under records.topics hold.
     #[arg(long, value_name = "T", default_value = "")]
     topic: String,
     /// Header of the record; may be given more than once.
     #[arg(long = "header", value_name = "K=V", value_parser = parse_header)]
     headers: Vec<Header>,
-    /// Format of the record.
-    #[arg(long, value_name = "F", default_value = "auto", value_parser = formats_or_auto())]
-    format: String,
-    /// How keys are written in the record.
-    #[arg(long, value_name = "E", default_value = "auto", value_parser = ["auto", "form", "raw"])]
-    key_encoding: String,
-    /// Files, each with the value of one record; none: standard input.
+    #[arg(long, value_name = "F", value_parser = formats_or_auto(), hide_possible_values = true,
+          help = format!("Format of the record: {} [default: auto, or as configured]", format_list()))]
+    format: Option<String>,
+    /// How keys are written in the record [default: auto, or as configured]
+    #[arg(long, value_name = "E", value_parser = ["auto", "form", "raw"])]
+    key_encoding: Option<String>,
+    /// Configuration file of the worker: policies and routes are applied as the worker would. The environment is read
+    /// too.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Account of each step instead of JSON lines: envelopes, format, rule, key, route.
+    #[arg(long)]
+    explain: bool,
+    /// Files, each with the value of one record; `-` or none: standard input.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -50,26 +69,43 @@ struct Line<'a> {
     task: Option<&'a str>,
 }
 
-/// Decodes what the arguments name and prints to standard output. Fails if a file cannot be read, after all others.
+/// What the worker would do about a change.
+struct Judged {
+    outcome: Outcome,
+    encoded: Option<EncodedKey>,
+    task: Option<String>,
+}
+
+/// How records are read and judged.
+struct Decoder<'a> {
+    args: &'a DecodeArgs,
+    options: DecodeOptions,
+    /// With the routes and policies of a configuration, if there is one.
+    configured: Option<(Intake, Config)>,
+}
+
+/// Decodes what the arguments name and prints to standard output. Fails if the configuration is wrong, and, after all
+/// others, if a file cannot be read.
 pub fn run(args: &DecodeArgs) -> anyhow::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = io::BufWriter::new(anstream::stdout().lock()); // takes colours out where it is no terminal
     let done = decode_all(args, &mut io::stdin().lock(), &mut out);
-    out.flush().context("cannot write to standard output")?;
+    match out.flush() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        flushed => flushed.context("cannot write to standard output")?,
+    }
     done
 }
 
-/// As [`run`], with the given standard input and output.
+/// As [`run`], with the given standard input and output; colours are always in it.
 pub fn decode_all(args: &DecodeArgs, stdin: &mut impl Read, out: &mut impl Write) -> anyhow::Result<()> {
-    if args.files.is_empty() {
-        let mut value = Vec::new();
-        stdin.read_to_end(&mut value).context("cannot read standard input")?;
-        return print(args, None, value, out);
-    }
+    let decoder = Decoder::new(args)?;
+    let stdin_alone = [PathBuf::from(STDIN)];
+    let files = if args.files.is_empty() { &stdin_alone[..] } else { &args.files };
     let mut unreadable = Vec::new();
-    for file in &args.files {
+    for file in files {
         let name = file.display().to_string();
-        match fs::read(file) {
-            Ok(value) => print(args, Some(&name).filter(|_| args.files.len() > 1), value, out)?,
+        match read(file, stdin) {
+            Ok(value) => decoder.print(Some(&name).filter(|_| files.len() > 1), value, out)?,
             Err(error) => unreadable.push(format!("{name}: {error}")),
         }
     }
@@ -79,59 +115,92 @@ pub fn decode_all(args: &DecodeArgs, stdin: &mut impl Read, out: &mut impl Write
     Ok(())
 }
 
-fn print(args: &DecodeArgs, file: Option<&String>, value: Vec<u8>, out: &mut impl Write) -> anyhow::Result<()> {
-    let record = Record {
-        topic: args.topic.as_str().into(),
-        partition: 0,
-        offset: 0,
-        timestamp_ms: None,
-        key: None,
-        value: Some(value.into()),
-        headers: args.headers.clone().into(),
-    };
-    for change in formats::decode(&record, &args.options()) {
-        print_change(file.map(String::as_str), &change, out).context("cannot write to standard output")?;
+fn read(file: &Path, stdin: &mut impl Read) -> io::Result<Vec<u8>> {
+    if file != Path::new(STDIN) {
+        return fs::read(file);
     }
-    Ok(())
+    let mut value = Vec::new();
+    stdin.read_to_end(&mut value)?;
+    Ok(value)
 }
 
-fn print_change(file: Option<&str>, change: &Change<'_>, out: &mut impl Write) -> io::Result<()> {
-    let key = change.key.as_deref();
-    let encoded = key.map(|key| EncodedKey::encode(key, KeyEncoding::Percent));
-    let outcome = match (change.outcome, &encoded, &change.task) {
-        (Outcome::Sync, _, Some(task)) if TaskId::new(task).is_err() => Outcome::Reject(Reason::InvalidTask),
-        (Outcome::Sync, Some(Err(error)), _) => Outcome::Reject((*error).into()),
-        (outcome, ..) => outcome,
-    };
-    let encoded = encoded.and_then(Result::ok);
-    let line = Line {
-        file,
-        action: outcome.action().as_str(),
-        bucket: change.bucket.as_deref(),
-        key,
-        encoded_key: encoded.as_ref().map(EncodedKey::as_str),
-        kind: outcome.kind().as_str(),
-        reason: outcome.reason().map(Reason::as_str),
-        format: change.format.map(Format::as_str),
-        event_name: change.event_name.as_deref(),
-        task: change.task.as_deref(),
-    };
-    serde_json::to_writer(&mut *out, &line)?;
-    out.write_all(b"\n")
-}
-
-impl DecodeArgs {
-    fn options(&self) -> DecodeOptions {
-        DecodeOptions {
-            format: Format::ALL.into_iter().find(|format| format.as_str() == self.format),
-            key_text: match self.key_encoding.as_str() {
-                "form" => KeyText::Form,
-                "raw" => KeyText::Raw,
-                _ => KeyText::Auto,
-            },
-            ..DecodeOptions::default()
+impl<'a> Decoder<'a> {
+    fn new(args: &'a DecodeArgs) -> anyhow::Result<Self> {
+        let configured = match &args.config {
+            Some(file) => {
+                let config = config::load(Some(file), config::process_environment())?.config;
+                Some((worker::intake(&config), config))
+            }
+            None => None,
+        };
+        let mut options =
+            configured.as_ref().map_or_else(DecodeOptions::default, |(_, config)| config.decode_options(&args.topic));
+        if let Some(name) = &args.format {
+            options.format = Format::from_name(name);
         }
+        match args.key_encoding.as_deref() {
+            Some("auto") => options.key_text = KeyText::Auto,
+            Some("form") => options.key_text = KeyText::Form,
+            Some("raw") => options.key_text = KeyText::Raw,
+            _ => {}
+        }
+        Ok(Self { args, options, configured })
     }
+
+    fn print(&self, file: Option<&String>, value: Vec<u8>, out: &mut impl Write) -> anyhow::Result<()> {
+        let record = Record {
+            value: Some(value.into()),
+            headers: self.args.headers.clone().into(),
+            ..Record::at(self.args.topic.as_str(), 0, 0)
+        };
+        let printed = if self.args.explain {
+            self.explain(file, &record, out)
+        } else {
+            let changes = formats::decode(&record, &self.options);
+            changes.iter().try_for_each(|change| self.print_line(file.map(String::as_str), change, out))
+        };
+        printed.context("cannot write to standard output")
+    }
+
+    fn print_line(&self, file: Option<&str>, change: &Change<'_>, out: &mut impl Write) -> io::Result<()> {
+        let judged = self.judge(change);
+        let line = Line {
+            file,
+            action: judged.outcome.action().as_str(),
+            bucket: change.bucket.as_deref(),
+            key: change.key.as_deref(),
+            encoded_key: judged.encoded.as_ref().map(EncodedKey::as_str),
+            kind: judged.outcome.kind().as_str(),
+            reason: judged.outcome.reason().map(Reason::as_str),
+            format: change.format.map(Format::as_str),
+            event_name: change.event_name.as_deref(),
+            task: judged.task.as_deref(),
+        };
+        serde_json::to_writer(&mut *out, &line)?;
+        out.write_all(b"\n")
+    }
+
+    /// Without a configuration there are no routes: a change without a task is just not routed.
+    fn judge(&self, change: &Change<'_>) -> Judged {
+        let named = change.task.as_deref().map(str::to_owned);
+        let key = change.key.as_deref();
+        if let Some((intake, _)) = &self.configured {
+            let (outcome, work) = intake.judge(change);
+            let encoded = key.and_then(|key| intake.encode(key).ok());
+            return Judged { outcome, encoded, task: work.map(|(task, _)| task.as_str().to_owned()).or(named) };
+        }
+        let encoded = key.map(|key| EncodedKey::encode(key, KeyEncoding::Percent));
+        let outcome = match (change.outcome, &encoded, &named) {
+            (Outcome::Sync, _, Some(task)) if TaskId::new(task).is_err() => Outcome::Reject(Reason::InvalidTask),
+            (Outcome::Sync, Some(Err(error)), _) => Outcome::Reject((*error).into()),
+            (outcome, ..) => outcome,
+        };
+        Judged { outcome, encoded: encoded.and_then(Result::ok), task: named }
+    }
+}
+
+fn format_list() -> String {
+    ["auto"].into_iter().chain(Format::ALL.map(Format::as_str)).collect::<Vec<_>>().join(", ")
 }
 
 fn formats_or_auto() -> PossibleValuesParser {

@@ -84,14 +84,13 @@ impl<'o, 'a> Collector<'o, 'a> {
     pub(super) fn reject(&mut self, reason: Reason) {
         if !self.rejected.contains(&reason) {
             self.rejected.push(reason);
-            let format = self.format.filter(|_| reason != Reason::Unrecognised);
-            self.add(Change::without_object(format, Outcome::Reject(reason)), None);
+            self.add(Change::without_object(None, Outcome::Reject(reason)), None);
         }
     }
 
-    /// A document that is about no object.
+    /// What an envelope says for itself.
     pub(super) fn skip(&mut self, reason: Reason) {
-        self.add(Change::without_object(self.format, Outcome::Skip(reason)), None);
+        self.add(Change::without_object(None, Outcome::Skip(reason)), None);
     }
 
     /// Adds a change. An outcome of sync becomes a reject if the key is missing or wrong, and a skip by policy.

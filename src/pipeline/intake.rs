@@ -86,14 +86,8 @@ impl Intake {
         let mut changes = SmallVec::new();
         let mut rejects = Vec::new();
         for change in formats::decode(&record, options) {
-            let mut outcome = change.outcome;
-            if outcome == Outcome::Sync {
-                match self.work(&change) {
-                    Ok(work) => changes.push(work),
-                    Err(reason) => outcome = Outcome::Reject(reason),
-                }
-            }
-            outcome = self.apply_policy(outcome);
+            let (outcome, work) = self.judge(&change);
+            changes.extend(work);
             tally.add(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
             if let Outcome::Reject(reason) = outcome {
                 rejects.push(Reject::new(reason, change));
@@ -102,11 +96,31 @@ impl Intake {
         Incoming { record: Arc::new(record), changes, rejects }
     }
 
+    /// What becomes of a change once it is routed and policies are applied: for a sync the task and the key.
+    #[must_use]
+    pub fn judge(&self, change: &Change<'_>) -> (Outcome, Option<(TaskId, EncodedKey)>) {
+        if change.outcome != Outcome::Sync {
+            return (self.apply_policy(change.outcome), None);
+        }
+        match self.work(change) {
+            Ok(work) => (Outcome::Sync, Some(work)),
+            Err(reason) => (self.apply_policy(Outcome::Reject(reason)), None),
+        }
+    }
+
+    /// A key as it is written for OMS.
+    ///
+    /// # Errors
+    /// An empty key, and one that is longer than OMS takes.
+    pub fn encode(&self, key: &str) -> Result<EncodedKey, KeyError> {
+        EncodedKey::encode(key, self.settings.key_encoding)
+    }
+
     fn work(&self, change: &Change<'_>) -> Result<(TaskId, EncodedKey), Reason> {
         let key = change.key.as_deref().unwrap_or_default();
         let task =
             self.routes.route(change.bucket.as_deref(), key, change.task.as_deref()).map_err(RouteError::reason)?;
-        Ok((task, EncodedKey::encode(key, self.settings.key_encoding)?))
+        Ok((task, self.encode(key)?))
     }
 
     fn apply_policy(&self, outcome: Outcome) -> Outcome {

@@ -6,7 +6,7 @@ use prometheus::IntCounter;
 use rustc_hash::FxHashMap;
 
 use crate::config::{Config, OffsetPolicy, Secret, Unusable as Policy, WrittenKeys};
-use crate::formats::Format;
+use crate::formats::{Format, Reason};
 use crate::io::consumer::{Assignment, ConsumerSettings, MissingOffset};
 use crate::io::dead_letter::ProducerSettings;
 use crate::io::fault::Fault;
@@ -23,6 +23,7 @@ use crate::pipeline::retry::Backoff;
 use crate::pipeline::route::{Route, Routes};
 use crate::pipeline::settings::Settings;
 use crate::pipeline::{Assigned, CommitError};
+use tracing::warn;
 
 use super::WorkerError;
 
@@ -115,14 +116,22 @@ pub(super) fn producer(config: &Config) -> ProducerSettings {
     }
 }
 
-/// What the polling thread does with each record.
-pub(super) fn intake(config: &Config, metrics: &Arc<Metrics>) -> impl FnMut(Record) -> Incoming + Send + 'static {
+/// How records become work, as configured.
+pub(crate) fn intake(config: &Config) -> Intake {
     let routes = config.routes.iter().map(|route| Route {
         task: route.task.clone(),
         bucket: route.bucket.clone(),
         prefix: route.prefix.clone(),
     });
-    let intake = Intake::new(intake_settings(config), Arc::new(Routes::new(routes.collect())));
+    Intake::new(intake_settings(config), Arc::new(Routes::new(routes.collect())))
+}
+
+/// What the polling thread does with each record.
+pub(super) fn counted_intake(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> impl FnMut(Record) -> Incoming + Send + 'static {
+    let intake = intake(config);
     let metrics = Arc::clone(metrics);
     let mut counters: FxHashMap<Counted, IntCounter> = FxHashMap::default();
     let mut tally = Tally::default();
@@ -136,6 +145,9 @@ pub(super) fn intake(config: &Config, metrics: &Arc<Metrics>) -> impl FnMut(Reco
 }
 
 fn counter(metrics: &Metrics, counted: Counted) -> IntCounter {
+    if counted.reason == Some(Reason::DirectoryRenamed) {
+        warn!("{}; from now on only counted", Reason::DirectoryRenamed.explanation());
+    }
     let action = match counted.action {
         crate::formats::Action::Sync => ChangeAction::Sync,
         crate::formats::Action::Skip => ChangeAction::Skip,

@@ -1,14 +1,14 @@
 //! Record formats from outside: the fixtures, the `decode` command, and what holds for every value.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod command;
 mod properties;
 
 use crate::fixtures;
-use clap::Parser;
-use oms_sync_worker::commands::decode::{DecodeArgs, decode_all};
+use command::decode_command;
 use oms_sync_worker::formats::{self, DecodeOptions, Format, KeyText, Policy, Reason};
 use oms_sync_worker::pipeline::record::{Header, Record};
-use serde_json::{Value, json};
+use serde_json::json;
 
 fn record(value: Option<&[u8]>) -> Record {
     Record { value: value.map(Box::from), ..Record::at("object-changes", 0, 7) }
@@ -36,20 +36,6 @@ fn check(value: &str, expected: &[&str]) {
 fn s3(event_name: &str, key: &str) -> String {
     let s3 = json!({"bucket": {"name": "b"}, "object": {"key": key}});
     json!({"Records": [{"eventSource": "aws:s3", "eventName": event_name, "s3": s3}]}).to_string()
-}
-
-#[derive(Parser)]
-struct Cli {
-    #[command(flatten)]
-    args: DecodeArgs,
-}
-
-fn decode_command(arguments: &[&str], stdin: &str) -> (Vec<Value>, Result<(), String>) {
-    let cli = Cli::parse_from([&["decode"], arguments].concat());
-    let mut out = Vec::new();
-    let done = decode_all(&cli.args, &mut stdin.as_bytes(), &mut out).map_err(|error| error.to_string());
-    let lines = String::from_utf8(out).unwrap();
-    (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), done)
 }
 
 #[test]
@@ -223,27 +209,4 @@ fn the_header_goes_before_the_task_beside_the_key() {
     assert_eq!(task(&record(Some(br#"{"sync_task_id":"own","key":"x"}"#))).as_deref(), Some("own"));
     assert_eq!(task(&with_task(&s3("ObjectCreated:Put", "x"), b"header")).as_deref(), Some("header"));
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"\xff")).as_deref(), Some("\u{fffd}"));
-}
-
-#[test]
-fn the_decode_command_prints_the_documented_line() {
-    let (lines, done) =
-        decode_command(&["--header", "oms-sync-task=t-1", "--topic", "x"], &s3("ObjectCreated:Put", "a+b"));
-    done.unwrap();
-    let expected = json!({
-        "action": "sync", "bucket": "b", "key": "a b", "encoded_key": "a%20b", "kind": "content-change", "reason": null,
-        "format": "aws-s3", "event_name": "ObjectCreated:Put", "task": "t-1",
-    });
-    assert_eq!(lines, [expected]);
-    let (lines, _) = decode_command(&["--format", "aws-s3", "--key-encoding", "raw"], &s3("ObjectCreated:Put", "a+b"));
-    assert_eq!(lines[0]["encoded_key"], "a%2Bb");
-}
-
-#[test]
-fn the_decode_command_names_files_and_fails_for_those_it_cannot_read() {
-    let file = fixtures::folder().join("aws/put_zero_byte.json");
-    let file = file.to_str().unwrap();
-    let (lines, done) = decode_command(&[file, "no-such-file", file], "");
-    assert_eq!(lines.iter().map(|line| &line["file"]).collect::<Vec<_>>(), [file, file]);
-    assert!(done.unwrap_err().contains("no-such-file"));
 }

@@ -49,7 +49,8 @@ fn decode<'a>(source: Source<'_, 'a>, collector: &mut Collector<'_, 'a>) {
         (context.event_type.clone().unwrap_or_default(), context.subject.clone(), Data::of(document))
     };
     if event_name.starts_with("Microsoft.EventGrid.") {
-        return collector.skip(Reason::Subscription);
+        let found = Found { event_name: Some(event_name), ..Found::default() };
+        return collector.push(found, Outcome::Skip(Reason::Subscription));
     }
     let place = subject.as_deref().and_then(split_subject);
     let (bucket, key) = match place {
