@@ -17,6 +17,7 @@ mod explain;
 mod families;
 mod key_text;
 mod read;
+mod reason;
 mod records;
 mod shape;
 
@@ -26,10 +27,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
-pub use change::{Action, Change, Changes, Kind, Outcome, Reason};
+pub use change::{Action, Change, Changes, Outcome};
 use collect::{Collector, MAX_NAME};
 pub use explain::Step;
 use families::gcs;
+pub use reason::{Kind, Reason};
 
 use crate::pipeline::record::{Header, Record};
 

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::change::{Change, Changes, Outcome, Reason};
+use super::change::{Change, Changes, Outcome};
 use super::explain::Step;
-use super::{DecodeOptions, Format, KeyText, MAX_CHANGES_LIMIT, Policy, key_text};
+use super::{DecodeOptions, Format, KeyText, MAX_CHANGES_LIMIT, Policy, Reason, key_text};
 
 /// Longest name of a bucket, a task or an event, in bytes. No cloud has longer ones; it bounds what many keys share.
 pub(super) const MAX_NAME: usize = 1_024;

@@ -93,6 +93,9 @@ impl<'a> Reader<'_, '_, 'a> {
         let depth = self.depth;
         let collector = &mut *self.collector;
         if records::is_batch(&document) {
+            if document.records.0.is_none() && document.event_name.0.is_none() {
+                document.event_name.0.clone_from(&context.event_type); // of the one notification that it is
+            }
             let open = |collector: &mut Collector<'_, 'a>, envelope| Reader { collector, depth }.open(envelope);
             return records::decode(document, collector, open);
         }

@@ -175,6 +175,16 @@ fn s3_shapes_of_others_are_never_read_as_aws() {
 }
 
 #[test]
+fn the_type_of_a_cloud_event_names_the_event_where_its_data_does_not() {
+    let event = |kind: &str| {
+        let data = json!({"obs": {"bucket": {"name": "b"}, "object": {"key": "a+b"}}});
+        json!({"specversion": "1.0", "type": kind, "data": data}).to_string()
+    };
+    check(&event("OBS:DWR:ObjectCreated:POST"), &["sync a b"]);
+    check(&event("OBS:DWR:ObjectRemoved:DELETE"), &["skip deleted"]);
+}
+
+#[test]
 fn options_choose_format_key_encoding_and_folder_markers() {
     let folder = record(Some(br#"{"bucket":"b","key":"dir%2F"}"#));
     let with = |options| words(&folder, &options);
