@@ -6,4 +6,5 @@ mod error_body;
 mod failure;
 pub mod sign;
 pub mod tasks;
+pub mod trust;
 pub mod verdict;

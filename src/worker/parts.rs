@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::metrics::labels::ChangeAction;
 use crate::oms::client::OmsSettings;
 use crate::oms::credentials::Credentials;
+use crate::oms::trust;
 use crate::oms::verdict::VerdictCodes;
 use crate::pipeline::intake::{Counted, Incoming, Intake, IntakeSettings, Tally, Unusable};
 use crate::pipeline::key::KeyEncoding;
@@ -61,7 +62,7 @@ pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     let token = given.security_token.as_ref().map(Secret::expose);
     let read = |path: &std::path::PathBuf| {
         let fail = |source| WorkerError::CaFile { path: path.display().to_string(), source };
-        std::fs::read(path).map_err(fail)
+        trust::read(path).map_err(fail)
     };
     Ok(OmsSettings {
         endpoint: oms.endpoint.clone(),
