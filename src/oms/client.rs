@@ -136,6 +136,7 @@ impl OmsClient {
             retry_after: header(&RETRY_AFTER),
             request_id: header(&REQUEST_ID),
             body: &reply.body,
+            is_cut_off: reply.is_cut_off,
         };
         classify(&parts, now, &self.codes, self.credentials.security_token())
     }
@@ -181,6 +182,7 @@ struct RawReply {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
+    is_cut_off: bool,
 }
 
 /// Reads the body up to its bound. Dropping a response that has more to say closes its connection.
@@ -188,14 +190,16 @@ async fn read(mut response: Response) -> Result<RawReply, reqwest::Error> {
     let status = response.status().as_u16();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
+    let mut is_cut_off = false;
     while let Some(part) = response.chunk().await? {
         let room = MAX_BODY_BYTES - body.len();
         body.extend_from_slice(&part[..part.len().min(room)]);
-        if part.len() >= room {
+        if part.len() > room {
+            is_cut_off = true;
             break;
         }
     }
-    Ok(RawReply { status, headers, body })
+    Ok(RawReply { status, headers, body, is_cut_off })
 }
 
 fn endpoint_url(endpoint: &str) -> Result<Url, OmsClientError> {

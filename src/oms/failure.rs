@@ -38,7 +38,8 @@ fn status(error: &reqwest::Error) -> Status {
 
 /// While connecting, only the TLS handshake reads: an early end there is a connection closed during the handshake.
 fn is_cut_short(error: &reqwest::Error) -> bool {
-    cause::<io::Error>(error).is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
+    let mut io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io.any(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// What to do about it. It is tried again in any case.
@@ -67,7 +68,9 @@ fn tls_advice(error: &rustls::Error) -> &'static str {
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
                 "write a host into oms.endpoint that the certificate names"
             }
-            _ => "if you trust who answers, put the certificate of its issuer into oms.ca_file; else check oms.endpoint",
+            _ => {
+                "if you trust who answers, put the certificate of its issuer into oms.ca_file; else check oms.endpoint"
+            }
         },
         rustls::Error::InvalidMessage(_) => "what answers does not speak TLS: check scheme and port of oms.endpoint",
         _ => CUT_SHORT,

@@ -100,7 +100,10 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\nAAAA\n",
         ] {
             let said = refused(content.as_bytes());
-            assert!(said.starts_with("its certificate 1 cannot be used: ") && said.ends_with("; copy it again, whole"), "{said}");
+            assert!(
+                said.starts_with("its certificate 1 cannot be used: ") && said.ends_with("; copy it again, whole"),
+                "{said}"
+            );
         }
     }
 

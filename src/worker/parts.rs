@@ -18,7 +18,6 @@ use crate::metrics::labels::ChangeAction;
 use crate::oms::client::OmsSettings;
 use crate::oms::credentials::Credentials;
 use crate::oms::trust;
-use crate::oms::verdict::VerdictCodes;
 use crate::pipeline::intake::{Counted, Incoming, Intake, IntakeSettings, Tally, Unusable};
 use crate::pipeline::key::KeyEncoding;
 use crate::pipeline::partition::PartitionName;
@@ -72,7 +71,7 @@ pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
         request_timeout: oms.request_timeout,
         ca_pem: oms.ca_file.as_ref().map(read).transpose()?,
         max_in_flight: usize::try_from(oms.max_in_flight).unwrap_or(usize::MAX),
-        codes: VerdictCodes::default(),
+        codes: oms.verdict_codes.clone(),
     })
 }
 
