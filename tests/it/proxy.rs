@@ -15,9 +15,9 @@ use crate::certified::{ACCEPTED, Authority, TlsServer, VALID, accept};
 use crate::verdicts::{BOUND, listen, request, settings, submit};
 
 /// Where the child submits to; makes this binary the child.
-const ENDPOINT: &str = "OMS_SYNC_TEST_PROXIED_ENDPOINT";
+pub(crate) const ENDPOINT: &str = "OMS_SYNC_TEST_PROXIED_ENDPOINT";
 /// PEM text that the child trusts.
-const TRUST: &str = "OMS_SYNC_TEST_PROXIED_TRUST";
+pub(crate) const TRUST: &str = "OMS_SYNC_TEST_PROXIED_TRUST";
 /// What the child's line begins with.
 const TOLD: &str = "submitted: ";
 /// A host that only a proxy can reach: no name server knows this domain (RFC 6761).
@@ -25,8 +25,8 @@ const HOST: &str = "oms.invalid";
 /// This host by an address that is not in the loopback range, for which the environment's proxy is left out anyway.
 const THIS_HOST: &str = "0.0.0.0";
 
-/// One submission in a process with these variables: `verdict status message`.
-async fn submitted(variables: &[(&str, &str)]) -> String {
+/// One submission in a process with these variables: `verdict status message`, or why there is no client.
+pub(crate) async fn submitted(variables: &[(&str, &str)]) -> String {
     let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "proxy::a_proxy_of_the_environment_is_used_for_http_and_https", "--nocapture"]);
     child.env_clear().envs(variables.iter().copied()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -40,9 +40,13 @@ async fn submitted(variables: &[(&str, &str)]) -> String {
 async fn child() -> Option<()> {
     let endpoint = std::env::var(ENDPOINT).ok()?;
     let ca_pem = std::env::var(TRUST).ok().map(String::into_bytes);
-    let client = OmsClient::new(OmsSettings { ca_pem, ..settings(&endpoint) }).unwrap();
-    let answer = submit(&client).await;
-    println!("\n{TOLD}{:?} {}", answer.verdict, answer.said());
+    match OmsClient::new(OmsSettings { ca_pem, ..settings(&endpoint) }) {
+        Ok(client) => {
+            let answer = submit(&client).await;
+            println!("\n{TOLD}{:?} {}", answer.verdict, answer.said());
+        }
+        Err(refused) => println!("\n{TOLD}{refused}"),
+    }
     Some(())
 }
 

@@ -23,6 +23,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use crate::brokers::{MockBroker, unique};
 use crate::certified::{Authority, Service, TlsServer, VALID, accept};
+use crate::proxy::{ENDPOINT, TRUST, submitted};
 use crate::stage::{Stage, wait_until};
 use crate::verdicts::{answer_once, listen, settings, submit};
 
@@ -89,6 +90,28 @@ async fn without_a_ca_file_the_system_is_asked_whom_to_trust() {
         Err(refused) => return assert!(refused.to_string().contains("install ca-certificates"), "{refused}"),
     };
     check_failed(&answer, Status::Tls, "put the certificate of its issuer into oms.ca_file");
+}
+
+#[tokio::test]
+async fn the_systems_trust_anchors_and_those_of_the_ca_file_are_both_trusted() {
+    let (system, own) = (Authority::new("system"), Authority::new("own"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("system.pem");
+    std::fs::write(&path, system.pem()).unwrap();
+    let (path, trust) = (path.to_str().unwrap(), own.pem());
+    for (authority, with_both) in [(&system, "Accepted 200"), (&own, "Accepted 200"), (&Authority::new("x"), "Busy")] {
+        let server = TlsServer::start(authority.server(HOST, VALID), accept()).await;
+        let told = submitted(&[(ENDPOINT, &server.endpoint()), ("SSL_CERT_FILE", path), (TRUST, &trust)]).await;
+        assert!(told.starts_with(with_both), "{told}");
+    }
+    let server = TlsServer::start(own.server(HOST, VALID), accept()).await;
+    let told = submitted(&[(ENDPOINT, &server.endpoint()), ("SSL_CERT_FILE", path)]).await;
+    assert!(told.contains("UnknownIssuer"), "without the ca_file: {told}");
+
+    let nothing = folder.path().join("nothing.pem");
+    let told = submitted(&[(ENDPOINT, &server.endpoint()), ("SSL_CERT_FILE", nothing.to_str().unwrap())]).await;
+    println!("{told}");
+    assert!(told.contains("nothing.pem") && told.contains("install ca-certificates"), "{told}");
 }
 
 #[tokio::test]
