@@ -13,6 +13,7 @@ use super::secret::Secret;
 use super::sections::{Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, Records, Retry, Shutdown, WrittenKeys};
 use super::units;
 use super::units::schema::DurationText;
+use crate::oms::verdict::VerdictCodes;
 
 /// Configuration of oms-sync-worker. Durations and sizes carry a unit: `200ms`, `64MiB`.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -80,7 +81,7 @@ pub(crate) struct Oms {
     /// Required. The project that owns the tasks. Also `HUAWEICLOUD_SDK_PROJECT_ID`.
     pub(crate) project_id: Option<String>,
     pub(crate) credentials: Credentials,
-    /// A PEM file with further trust anchors for TLS.
+    /// A PEM file with further trust anchors for TLS, one or more certificates, besides the system's.
     pub(crate) ca_file: Option<PathBuf>,
     /// Longest time to connect, TLS included.
     #[serde(with = "units::duration")]
@@ -102,6 +103,7 @@ pub(crate) struct Oms {
     #[serde(with = "units::duration")]
     #[schemars(with = "DurationText")]
     pub(crate) hold_probe_interval: Duration,
+    pub(crate) verdict_codes: VerdictCodes,
 }
 
 impl Default for Oms {
@@ -119,6 +121,7 @@ impl Default for Oms {
             max_requests_per_second: None,
             key_encoding: WrittenKeys::Percent,
             hold_probe_interval: Duration::from_mins(1),
+            verdict_codes: VerdictCodes::default(),
         }
     }
 }

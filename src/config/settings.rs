@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::formats::{DecodeOptions, KeyText};
+use crate::oms::verdict::VerdictCodes;
 use crate::pipeline::key::TaskId;
 
 use super::properties::Properties;
@@ -84,6 +85,8 @@ pub struct Oms {
     pub key_encoding: WrittenKeys,
     /// First pause between probes during a hold.
     pub hold_probe_interval: Duration,
+    /// What error codes mean; no code is in two lists.
+    pub verdict_codes: VerdictCodes,
 }
 
 /// Static credentials. None of them is empty or holds blanks or control characters.

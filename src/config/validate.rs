@@ -4,6 +4,7 @@ pub(super) mod oms;
 mod properties;
 mod ranges;
 mod topics;
+mod verdict_codes;
 
 use super::document::{self, Document};
 use super::problem::Findings;

@@ -12,6 +12,7 @@ use reqwest::{Certificate, Client, Method, Response, Url};
 use super::credentials::Credentials;
 use super::failure;
 use super::sign::{SignError, Signer, date_text};
+use super::trust::{self, TrustError};
 use super::verdict::{Reply, VerdictCodes, classify};
 use crate::pipeline::answer::{Answer, Verdict};
 use crate::pipeline::key::TaskId;
@@ -62,12 +63,15 @@ pub enum OmsClientError {
     #[error("the security token holds a character that cannot go into a header: copy it again")]
     SecurityToken,
     /// The extra trust anchors are not PEM certificates.
-    #[error("oms.ca_file holds no certificate that can be read: it takes PEM text, one or more certificates ({0})")]
-    CaFile(String),
+    #[error("oms.ca_file: {0}")]
+    CaFile(#[from] TrustError),
+    /// There is nobody to trust.
+    #[error("the system has no trust anchors {0:?}; install ca-certificates, set SSL_CERT_FILE, or write oms.ca_file")]
+    NoAnchors(String),
     /// The requests cannot be signed.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// The HTTP library refused the settings, or the system's trust anchors cannot be loaded.
+    /// The HTTP library refused the settings.
     #[error("cannot set up the HTTP client: {0}")]
     Http(String),
 }
@@ -132,6 +136,7 @@ impl OmsClient {
             retry_after: header(&RETRY_AFTER),
             request_id: header(&REQUEST_ID),
             body: &reply.body,
+            is_cut_off: reply.is_cut_off,
         };
         classify(&parts, now, &self.codes, self.credentials.security_token())
     }
@@ -177,6 +182,7 @@ struct RawReply {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
+    is_cut_off: bool,
 }
 
 /// Reads the body up to its bound. Dropping a response that has more to say closes its connection.
@@ -184,14 +190,16 @@ async fn read(mut response: Response) -> Result<RawReply, reqwest::Error> {
     let status = response.status().as_u16();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
+    let mut is_cut_off = false;
     while let Some(part) = response.chunk().await? {
         let room = MAX_BODY_BYTES - body.len();
         body.extend_from_slice(&part[..part.len().min(room)]);
-        if part.len() >= room {
+        if part.len() > room {
+            is_cut_off = true;
             break;
         }
     }
-    Ok(RawReply { status, headers, body })
+    Ok(RawReply { status, headers, body, is_cut_off })
 }
 
 fn endpoint_url(endpoint: &str) -> Result<Url, OmsClientError> {
@@ -226,18 +234,21 @@ fn http_client(settings: &OmsSettings, url: &Url) -> Result<Client, OmsClientErr
         // A proxy from the environment is for the way out, never for this machine.
         builder = builder.no_proxy();
     }
-    if let Some(pem) = &settings.ca_pem {
-        builder = builder.tls_certs_merge(certificates(pem)?);
-    }
+    builder = builder.tls_certs_only(anchors(settings, url)?);
     builder.build().map_err(|error| OmsClientError::Http(failure::describe(&error)))
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, OmsClientError> {
-    match Certificate::from_pem_bundle(pem) {
-        Ok(certificates) if certificates.is_empty() => Err(OmsClientError::CaFile("no certificate found".to_owned())),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(OmsClientError::CaFile(failure::describe(&error))),
+/// The system's trust anchors and those of `oms.ca_file`; without TLS there are none to load.
+fn anchors(settings: &OmsSettings, url: &Url) -> Result<Vec<Certificate>, OmsClientError> {
+    let mut all = settings.ca_pem.as_deref().map(trust::certificates).transpose()?.unwrap_or_default();
+    if url.scheme() == "https" {
+        match trust::system() {
+            Ok(anchors) => all.extend(anchors),
+            Err(why) if all.is_empty() => return Err(OmsClientError::NoAnchors(why)),
+            Err(_) => {}
+        }
     }
+    Ok(all)
 }
 
 fn constant_headers(settings: &OmsSettings) -> Result<HeaderMap, OmsClientError> {
@@ -307,12 +318,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_certificates_is_refused() {
-        for pem in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            let ca_pem = Some(pem.as_bytes().to_vec());
-            let refused = OmsClient::new(OmsSettings { ca_pem, ..settings("https://h") }).err();
-            assert!(matches!(refused, Some(OmsClientError::CaFile(_) | OmsClientError::Http(_))), "{pem}: {refused:?}");
-        }
+    fn trust_anchors_that_are_none_are_refused() {
+        let ca_pem = Some(b"not PEM".to_vec());
+        let refused = OmsClient::new(OmsSettings { ca_pem, ..settings("http://h") }).err();
+        assert!(matches!(refused, Some(OmsClientError::CaFile(TrustError::Empty))), "{refused:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::pipeline::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 
+pub use super::codes::VerdictCodes;
 use super::error_body::{self, ErrorBody};
 
 /// Longest error code that is kept, in bytes.
@@ -26,54 +27,15 @@ pub struct Reply<'a> {
     pub request_id: Option<&'a str>,
     /// The body, or its bounded beginning.
     pub body: &'a [u8],
-}
-
-/// Which error codes mean what. All but `throttled` count only at status 400. The defaults are the codes of OMS's and
-/// the gateway's error-code pages (`OMS.*`; `APIGW.*` with the older twin `APIG.*`).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct VerdictCodes {
-    /// Authentication failed: hold, whole worker.
-    pub credentials: Vec<String>,
-    /// The account is restricted, frozen, not verified or has no rights: hold, whole worker.
-    pub account: Vec<String>,
-    /// No right on this task: hold, this task.
-    pub permission: Vec<String>,
-    /// The task is unknown: every key of the event is dead-lettered.
-    pub unknown_task: Vec<String>,
-    /// The state of the task forbids events: its changes wait.
-    pub task_stopped: Vec<String>,
-    /// An internal error or a quota: retried.
-    pub busy: Vec<String>,
-    /// Codes that refuse the event although they do not begin with one of `own_prefixes`.
-    pub refused: Vec<String>,
-    /// Too many requests, at any status of 400 and above.
-    pub throttled: Vec<String>,
-    /// What the codes of OMS itself begin with. Such a code at 400, named nowhere above, refuses the event.
-    pub own_prefixes: Vec<String>,
-}
-
-impl Default for VerdictCodes {
-    fn default() -> Self {
-        let list = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect();
-        Self {
-            credentials: list(&["OMS.0068", "OMS.1005"]),
-            account: list(&["OMS.0072", "OMS.0201", "OMS.0202", "OMS.0203", "OMS.0204"]),
-            permission: list(&["OMS.0053", "OMS.0205", "OMS.0206"]),
-            unknown_task: list(&["OMS.0054", "OMS.1009"]),
-            task_stopped: list(&["OMS.0063", "OMS.0065", "OMS.0066", "OMS.0070"]),
-            busy: list(&["OMS.1001", "OMS.1021"]),
-            refused: list(&["APIGW.0201", "APIG.0201"]),
-            throttled: list(&["APIGW.0308", "APIG.0308"]),
-            own_prefixes: list(&["OMS."]),
-        }
-    }
+    /// Whether there was more. The beginning of a body tells nothing: it may be blank, or whole JSON, by chance.
+    pub is_cut_off: bool,
 }
 
 /// Classifies a complete answer. `now` is its arrival, for a `Retry-After` that is a date. `token` is removed from the
 /// message wherever it stands: a gateway may echo the signed headers.
 #[must_use]
 pub fn classify(reply: &Reply<'_>, now: SystemTime, codes: &VerdictCodes, token: Option<&str>) -> Answer {
-    let error = error_body::parse(reply.body);
+    let error = if reply.is_cut_off { ErrorBody::NotJson } else { error_body::parse(reply.body) };
     let message = match &error {
         ErrorBody::Error { message, .. } => message.as_deref().map(|m| clean(m, token)),
         ErrorBody::NotJson => Some(clean(&String::from_utf8_lossy(reply.body), token)),
@@ -117,6 +79,7 @@ fn bad_request(code: &str, codes: &VerdictCodes) -> Verdict {
     let named = [
         (&codes.credentials, Verdict::Hold(HoldReason::Credentials)),
         (&codes.account, Verdict::Hold(HoldReason::Account)),
+        (&codes.endpoint, Verdict::Hold(HoldReason::Endpoint)),
         (&codes.permission, Verdict::Hold(HoldReason::Permission)),
         (&codes.unknown_task, Verdict::UnknownTask),
         (&codes.task_stopped, Verdict::TaskStopped),
@@ -170,6 +133,15 @@ mod tests {
         }
         for body in ["<html>login</html>", "{", r#"{"error_code":"OMS.0001"}"#, r#"{"error_code":"X"}"#] {
             assert_eq!(verdict_of(200, body), Verdict::Hold(HoldReason::Endpoint), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_longer_body_accepts_and_refuses_nothing() {
+        for (status, body) in [(200, " "), (200, "{}"), (400, r#"{"error_code":"OMS.0061"}"#)] {
+            let reply = Reply { status, body: body.as_bytes(), is_cut_off: true, ..Reply::default() };
+            let verdict = classify(&reply, UNIX_EPOCH, &VerdictCodes::default(), None).verdict;
+            assert_eq!(verdict, Verdict::Hold(HoldReason::Endpoint), "{status} {body}");
         }
     }
 

@@ -55,7 +55,7 @@ pub enum Status {
     Connect,
     /// The connection broke before the answer was complete.
     Reset,
-    /// The TLS handshake failed.
+    /// TLS failed, in the handshake or after it.
     Tls,
 }
 

@@ -5,6 +5,7 @@ use crate::io::consumer::StartError;
 use crate::io::fault::Fault;
 use crate::oms::client::OmsClientError;
 use crate::oms::credentials::CredentialsError;
+use crate::oms::trust::TrustError;
 
 /// How a worker ended that was asked to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,12 +29,12 @@ pub enum WorkerError {
     #[error(transparent)]
     Oms(#[from] OmsClientError),
     /// The file of trust anchors.
-    #[error("oms.ca_file {path}: cannot be read: {source}")]
+    #[error("oms.ca_file {path}: {source}")]
     CaFile {
         /// Its path.
         path: String,
         /// Why.
-        source: std::io::Error,
+        source: TrustError,
     },
     /// Credentials that cannot be used.
     #[error("oms.credentials: {0}")]

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::metrics::labels::ChangeAction;
 use crate::oms::client::OmsSettings;
 use crate::oms::credentials::Credentials;
-use crate::oms::verdict::VerdictCodes;
+use crate::oms::trust;
 use crate::pipeline::intake::{Counted, Incoming, Intake, IntakeSettings, Tally, Unusable};
 use crate::pipeline::key::KeyEncoding;
 use crate::pipeline::partition::PartitionName;
@@ -59,7 +59,7 @@ pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     let token = given.security_token.as_ref().map(Secret::expose);
     let read = |path: &std::path::PathBuf| {
         let fail = |source| WorkerError::CaFile { path: path.display().to_string(), source };
-        std::fs::read(path).map_err(fail)
+        trust::read(path).map_err(fail)
     };
     Ok(OmsSettings {
         endpoint: oms.endpoint.clone(),
@@ -69,7 +69,7 @@ pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
         request_timeout: oms.request_timeout,
         ca_pem: oms.ca_file.as_ref().map(read).transpose()?,
         max_in_flight: usize::try_from(oms.max_in_flight).unwrap_or(usize::MAX),
-        codes: VerdictCodes::default(),
+        codes: oms.verdict_codes.clone(),
     })
 }
 

@@ -230,6 +230,35 @@ fn topics_are_checked_against_each_other_and_the_dead_letter_topics() {
 }
 
 #[test]
+fn a_written_list_of_codes_replaces_its_default_and_no_code_has_two_meanings() {
+    let codes = minimal_with(&[("OMS_SYNC__OMS__VERDICT_CODES__BUSY", "OMS.0077,OMS.1001")]).unwrap().config.oms;
+    assert_eq!(codes.verdict_codes.busy, ["OMS.0077", "OMS.1001"]);
+    assert_eq!(codes.verdict_codes.credentials, ["OMS.0068", "OMS.1005"], "the others keep theirs");
+
+    let yaml = "
+oms:
+  verdict_codes:
+    credentials: []
+    endpoint: [OMS.0005, OMS.0005]
+    busy: [OMS.1001, OMS.0066]
+    refused: ['', 'two words']
+    own_prefixes: ['']
+";
+    check_told(
+        from_file(yaml, &MINIMAL),
+        &[
+            "oms.verdict_codes.busy[1]: OMS.0066 is also oms.verdict_codes.task_stopped[2]; keep one of the two",
+            "oms.verdict_codes.endpoint[1]: OMS.0005 is also oms.verdict_codes.endpoint[0]; keep one of the two",
+            "oms.verdict_codes.own_prefixes[0]: \"\" is not what an error code begins with; write for example OMS.",
+            "oms.verdict_codes.refused[0]: \"\" is not an error code; write for example OMS.0063",
+            "oms.verdict_codes.refused[1]: \"two words\" is not an error code",
+        ],
+    );
+    let unknown = from_file("oms: {verdict_codes: {bussy: []}}", &MINIMAL);
+    check_told(unknown, &["oms.verdict_codes.bussy: unknown key; did you mean oms.verdict_codes.busy?"]);
+}
+
+#[test]
 fn what_is_not_available_yet_is_refused_and_not_ignored() {
     check_told(minimal_with(&[("OMS_SYNC__ROUTES", "discover")]), &["routes: not available yet: discover"]);
     for source in ["file", "profile", "ecs", "cce", "token"] {

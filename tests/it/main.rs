@@ -4,6 +4,7 @@
 
 mod admin;
 mod brokers;
+mod certified;
 mod config;
 mod consumer;
 mod dead_letter;
@@ -13,11 +14,16 @@ mod formats;
 mod generate;
 mod member;
 mod positions;
+mod proxy;
 mod rebalance;
 mod records;
 mod signing;
 mod simulation;
 mod simulator;
 mod stage;
+mod tls;
+mod vendor;
+mod verdict_codes;
 mod verdicts;
+mod wire;
 mod worker;

@@ -5,17 +5,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use oms_sync_worker::oms::client::{MAX_BODY_BYTES, OmsClient, OmsSettings};
+use oms_sync_worker::oms::client::{OmsClient, OmsSettings};
 use oms_sync_worker::oms::credentials::Credentials;
-use oms_sync_worker::oms::verdict::{MAX_MESSAGE_BYTES, VerdictCodes};
+use oms_sync_worker::oms::verdict::VerdictCodes;
 use oms_sync_worker::pipeline::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 use oms_sync_worker::pipeline::key::TaskId;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// Every test ends within this.
-const BOUND: Duration = Duration::from_secs(20);
+pub(crate) const BOUND: Duration = Duration::from_secs(20);
 const BODY: &[u8] = br#"{"object_keys":["a"]}"#;
 
 pub(crate) fn settings(endpoint: &str) -> OmsSettings {
@@ -31,20 +31,20 @@ pub(crate) fn settings(endpoint: &str) -> OmsSettings {
     }
 }
 
-async fn submit(client: &OmsClient) -> Answer {
+pub(crate) async fn submit(client: &OmsClient) -> Answer {
     let task = TaskId::new("t1").unwrap();
     let submission = client.submit(&task, Bytes::from_static(BODY));
     tokio::time::timeout(BOUND, submission).await.expect("an answer within the bound")
 }
 
-async fn listen() -> (TcpListener, String) {
+pub(crate) async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     (listener, endpoint)
 }
 
 /// Reads one request; `None` when the connection ended first.
-async fn request(stream: &mut TcpStream) -> Option<String> {
+pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut text = Vec::new();
     while !text.ends_with(BODY) {
         if stream.read_buf(&mut text).await.ok()? == 0 {
@@ -55,7 +55,7 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// A server that reads one request, answers with these bytes and closes; gives the request.
-fn answer_once(listener: TcpListener, bytes: Vec<u8>) -> JoinHandle<String> {
+pub(crate) fn answer_once(listener: TcpListener, bytes: Vec<u8>) -> JoinHandle<String> {
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let request = request(&mut stream).await.unwrap();
@@ -65,7 +65,7 @@ fn answer_once(listener: TcpListener, bytes: Vec<u8>) -> JoinHandle<String> {
     })
 }
 
-async fn answer_to(bytes: impl Into<Vec<u8>>) -> Answer {
+pub(crate) async fn answer_to(bytes: impl Into<Vec<u8>>) -> Answer {
     let (listener, endpoint) = listen().await;
     let server = answer_once(listener, bytes.into());
     let answer = submit(&OmsClient::new(settings(&endpoint)).unwrap()).await;
@@ -73,16 +73,16 @@ async fn answer_to(bytes: impl Into<Vec<u8>>) -> Answer {
     answer
 }
 
-fn http(status: u16, headers: &str, body: &str) -> String {
+pub(crate) fn http(status: u16, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
 }
 
-async fn check(status: u16, body: &str, expected: Verdict) {
+pub(crate) async fn check(status: u16, body: &str, expected: Verdict) {
     let answer = answer_to(http(status, "", body)).await;
     assert_eq!((answer.verdict, answer.status), (expected, Status::Http(status)), "{status} {body}");
 }
 
-async fn check_code(status: u16, code: &str, expected: Verdict) {
+pub(crate) async fn check_code(status: u16, code: &str, expected: Verdict) {
     let answer = answer_to(http(status, "", &format!(r#"{{"error_code":"{code}","error_msg":"m"}}"#))).await;
     assert_eq!((answer.verdict, answer.error_code.as_deref()), (expected, Some(code)), "{status}");
 }
@@ -155,41 +155,6 @@ async fn the_headers_of_an_answer_are_read() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_host_is_not_followed() {
-    let (elsewhere, location) = listen().await;
-    let elsewhere = elsewhere.into_std().unwrap();
-    for status in [302, 307, 308] {
-        let answer = answer_to(http(status, &format!("Location: {location}/v2\r\n"), "")).await;
-        assert_eq!(answer.verdict, Verdict::Hold(HoldReason::Endpoint));
-        assert_eq!(answer.status, Status::Http(status));
-    }
-    // A followed redirect would have connected before it answered.
-    assert_eq!(elsewhere.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
-}
-
-#[tokio::test]
-async fn a_huge_body_is_cut_off_with_its_connection() {
-    let (listener, endpoint) = listen().await;
-    let server = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        request(&mut stream).await.unwrap();
-        let head =
-            b"HTTP/1.1 400 X\r\ncontent-length: 1000000000000\r\n\r\n{\"error_code\":\"OMS.0061\",\"error_msg\":\"";
-        stream.write_all(head).await.unwrap();
-        let mut written = 0;
-        while stream.write_all(&[b'x'; 4096]).await.is_ok() {
-            written += 4096;
-        }
-        written
-    });
-    let answer = submit(&OmsClient::new(settings(&endpoint)).unwrap()).await;
-    assert_eq!(answer.verdict, Verdict::Hold(HoldReason::Endpoint));
-    assert_eq!(answer.error_message.unwrap().len(), MAX_MESSAGE_BYTES);
-    let written = tokio::time::timeout(BOUND, server).await.expect("the client closes the connection").unwrap();
-    assert!(written >= MAX_BODY_BYTES / 2, "{written}");
-}
-
-#[tokio::test]
 async fn a_connection_that_breaks_is_a_reset() {
     for bytes in [
         "",
@@ -202,15 +167,6 @@ async fn a_connection_that_breaks_is_a_reset() {
         assert_eq!(got, (Verdict::Busy(Pressure::Overloaded), Status::Reset), "{bytes:?}");
         assert!(answer.error_message.is_some_and(|message| !message.is_empty()), "{bytes:?}");
     }
-}
-
-#[tokio::test]
-async fn a_connection_closed_before_the_request_is_a_reset() {
-    let (listener, endpoint) = listen().await;
-    let server = tokio::spawn(async move { drop(listener.accept().await.unwrap()) });
-    let answer = submit(&OmsClient::new(settings(&endpoint)).unwrap()).await;
-    server.await.unwrap();
-    assert_eq!((answer.verdict, answer.status), (Verdict::Busy(Pressure::Overloaded), Status::Reset));
 }
 
 #[tokio::test]
@@ -261,6 +217,7 @@ async fn a_failed_tls_handshake_is_told_apart() {
         let answer = submit(&OmsClient::new(settings(&endpoint.replace("http:", "https:"))).unwrap()).await;
         server.await.unwrap();
         assert_eq!((answer.verdict, answer.status), (Verdict::Busy(Pressure::Overloaded), Status::Tls), "{answer:?}");
+        assert!(answer.error_message.unwrap().contains("port of oms.endpoint"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use super::{id, is_id, required};
+use super::{id, is_id, required, verdict_codes};
 use crate::config::document::{self, CredentialSource, User};
 use crate::config::problem::Findings;
 use crate::config::secret::Secret;
@@ -19,6 +19,7 @@ pub(super) fn check(mut oms: document::Oms, findings: &mut Findings) -> Option<O
     if oms.max_requests_per_second.is_some_and(|rate| !(1e-3..=1e6).contains(&rate)) {
         findings.add("oms.max_requests_per_second", "out of range", "write 0.001 to 1000000, or null");
     }
+    verdict_codes::check(&oms.verdict_codes, findings);
     Some(Oms {
         endpoint: endpoint?,
         project_id: project_id?,
@@ -31,6 +32,7 @@ pub(super) fn check(mut oms: document::Oms, findings: &mut Findings) -> Option<O
         max_requests_per_second: oms.max_requests_per_second,
         key_encoding: oms.key_encoding,
         hold_probe_interval: oms.hold_probe_interval,
+        verdict_codes: oms.verdict_codes,
     })
 }
 
