@@ -15,6 +15,7 @@ mod document;
 mod envelope;
 mod explain;
 mod families;
+mod item;
 mod key_text;
 mod read;
 mod reason;

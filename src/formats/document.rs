@@ -11,9 +11,12 @@ use super::shape::{Flag, List, Object, Raw, Size, Text};
 #[derive(Deserialize, Debug, Default)]
 #[serde(default)]
 pub(super) struct Document<'a> {
-    /// S3-shaped notifications, and the batches of Lambda; in lower case where a Java library has written them anew.
-    #[serde(borrow, rename = "Records", alias = "records")]
+    /// S3-shaped notifications, and the batches of Lambda.
+    #[serde(borrow, rename = "Records")]
     pub(super) records: List<Object<Entry<'a>>>,
+    /// The same where a Java library has written them anew.
+    #[serde(borrow, rename = "records")]
+    pub(super) java_records: List<Object<Entry<'a>>>,
     /// The batch of a FunctionGraph trigger of SMN.
     #[serde(borrow)]
     pub(super) record: List<Object<Entry<'a>>>,

@@ -4,20 +4,19 @@
 //! shorter than the envelope.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize as _;
+use serde::de::Deserializer as _;
 
 use super::cloud_event::{self, Context};
 use super::collect::Collector;
 use super::document::Document;
 use super::envelope::{self, Content, Envelope};
 use super::families::{FAMILIES, Source, native};
+use super::item::{EachItem, Item};
 use super::{Format, MAX_DEPTH, Reason, Step, records};
 
 const BASE64: GeneralPurposeConfig =
@@ -78,7 +77,8 @@ impl<'a> Reader<'_, '_, 'a> {
 
     fn item(&mut self, item: Item<'a>, context: &Context<'a>) {
         match item {
-            Item::Document(document) => self.document(document, context),
+            Item::Batch(records) => records::decode_all(records, self.collector, self.opener()),
+            Item::Document(document) => self.document(*document, context),
             // What NooBaa sends to see whether a topic is there.
             Item::Text(text) if text == "test notification" => self.collector.skip(Reason::TestEvent),
             Item::Text(text) if begins_document(&text) => self.open(Envelope::of("JSON text", Content::Text(text))),
@@ -90,15 +90,13 @@ impl<'a> Reader<'_, '_, 'a> {
     }
 
     fn document(&mut self, mut document: Document<'a>, context: &Context<'a>) {
-        let depth = self.depth;
-        let collector = &mut *self.collector;
         if records::is_batch(&document) {
-            if document.records.0.is_none() && document.event_name.0.is_none() {
+            if document.event_name.0.is_none() {
                 document.event_name.0.clone_from(&context.event_type); // of the one notification that it is
             }
-            let open = |collector: &mut Collector<'_, 'a>, envelope| Reader { collector, depth }.open(envelope);
-            return records::decode(document, collector, open);
+            return records::decode(document, self.collector, self.opener());
         }
+        let collector = &mut *self.collector;
         if cloud_event::is_structured(&document) {
             return self.open(cloud_event::envelope(&mut document));
         }
@@ -116,6 +114,12 @@ impl<'a> Reader<'_, '_, 'a> {
             None if collector.options().format == Some(Format::Native) => native::decode(source, collector),
             None => collector.reject(Reason::Unrecognised),
         }
+    }
+
+    /// What opens the envelopes in a batch.
+    fn opener<'o>(&self) -> impl Fn(&mut Collector<'o, 'a>, Envelope<'a>) + use<'o, 'a> {
+        let depth = self.depth;
+        move |collector, envelope| Reader { collector, depth }.open(envelope)
     }
 
     /// Reads what is in an envelope, each content by itself: one that is broken does not hide the others.
@@ -186,83 +190,4 @@ fn decode_base64(text: &str) -> Option<String> {
         engine.decode(text)
     };
     String::from_utf8(decoded.ok()?).ok()
-}
-
-/// A value, or an item of an array.
-#[expect(clippy::large_enum_variant, reason = "lives for a moment on the stack, and nearly always is a document")]
-enum Item<'a> {
-    Document(Document<'a>),
-    Text(Cow<'a, str>),
-    Other,
-}
-
-struct ItemVisitor;
-
-impl<'de> Visitor<'de> for ItemVisitor {
-    type Value = Item<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Item<'de>, E> {
-        Ok(Item::Other)
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Item<'de>, E> {
-        Ok(Item::Other)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Item<'de>, E> {
-        Ok(Item::Other)
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Item<'de>, E> {
-        Ok(Item::Other)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Item<'de>, E> {
-        Ok(Item::Other)
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Item<'de>, E> {
-        Ok(Item::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Item<'de>, E> {
-        Ok(Item::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Item<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Item::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Item<'de>, A::Error> {
-        Document::deserialize(MapAccessDeserializer::new(map)).map(Item::Document)
-    }
-}
-
-impl<'de> Deserialize<'de> for Item<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ItemVisitor)
-    }
-}
-
-/// Calls the function for each item of an array.
-struct EachItem<F>(F);
-
-impl<'de, F: FnMut(Item<'de>)> Visitor<'de> for EachItem<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(item) = seq.next_element()? {
-            (self.0)(item);
-        }
-        Ok(())
-    }
 }

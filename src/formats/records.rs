@@ -7,7 +7,7 @@ use super::collect::{Collector, Found};
 use super::document::{Document, Entry, S3, S3Object};
 use super::envelope::{self, Envelope};
 use super::families::{aws_s3, ceph, ctyun, huawei_obs, minio, noobaa, tencent_cos};
-use super::shape::Object;
+use super::shape::{List, Object};
 use super::{Format, KeyText, Outcome, Reason, Step};
 
 /// How a system writes S3-shaped notifications.
@@ -29,7 +29,8 @@ const DIALECTS: [&Dialect; 6] =
 /// Whether a document is a batch, or one notification by itself as items of a batch are.
 pub(super) fn is_batch(document: &Document<'_>) -> bool {
     let is_single = document.s3.0.is_some() || document.obs.0.is_some() || document.cos.is_object();
-    document.records.0.is_some() || document.record.0.is_some() || is_single
+    let lists = [&document.records, &document.java_records, &document.record];
+    lists.iter().any(|list| list.0.is_some()) || is_single
 }
 
 /// Reads a batch; `open` is called for the envelopes in it.
@@ -38,10 +39,21 @@ pub(super) fn decode<'o, 'a>(
     collector: &mut Collector<'o, 'a>,
     open: impl Fn(&mut Collector<'o, 'a>, Envelope<'a>),
 ) {
-    let Some(records) = document.records.0.or(document.record.0) else {
-        let Document { event_source, event_name, s3, obs, cos, event, .. } = document;
-        return decode_entry(Entry { event_source, event_name, s3, obs, cos, event, ..Entry::default() }, collector);
-    };
+    let lists = [document.records, document.java_records, document.record];
+    if let Some(records) = lists.into_iter().find(|list| list.0.is_some()) {
+        return decode_all(records, collector, open);
+    }
+    let Document { event_source, event_name, s3, obs, cos, event, .. } = document;
+    decode_entry(Entry { event_source, event_name, s3, obs, cos, event, ..Entry::default() }, collector);
+}
+
+/// Reads the items of a batch; `open` is called for the envelopes among them.
+pub(super) fn decode_all<'o, 'a>(
+    records: List<Object<Entry<'a>>>,
+    collector: &mut Collector<'o, 'a>,
+    open: impl Fn(&mut Collector<'o, 'a>, Envelope<'a>),
+) {
+    let List(Some(records)) = records else { return };
     if records.truncated {
         collector.overflow();
     }
