@@ -5,7 +5,7 @@
 #   fuzz/run.sh decode|envelopes SECONDS      fuzzes for so long; fails on a finding and says where it is
 #   fuzz/run.sh decode|envelopes FILE         runs a finding again
 #
-# MAX_LEN is the longest input, 4096 bytes.
+# MAX_LEN is the longest input, 4096 bytes; with another one, inputs may be as long from the beginning.
 set -euo pipefail
 if [ $# -ne 2 ]; then sed -n '5,6s/^# *//p' "$0" >&2; exit 2; fi
 what=$1 how_long=$2
@@ -24,4 +24,4 @@ mkdir -p "$corpus"
 limits=(-rss_limit_mb=512 -timeout=10 "-artifact_prefix=$target/finding-$what-")
 if [ -f "$how_long" ]; then exec "$target/$host/release/$what" "${limits[@]}" "$how_long"; fi
 exec "$target/$host/release/$what" "${limits[@]}" "-max_total_time=$how_long" "-max_len=${MAX_LEN:-4096}" \
-  -len_control=20 -print_final_stats=1 -verbosity=1 "$corpus"
+  "-len_control=$([ -n "${MAX_LEN:-}" ] && echo 0 || echo 20)" -print_final_stats=1 "$corpus"

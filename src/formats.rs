@@ -228,7 +228,9 @@ fn header_text<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
 }
 
 /// The task that the header names. One that is null, no UTF-8 or too long names a task that cannot exist, not none.
+/// Borrowed, since every change has it.
 fn header_task(record: &Record) -> Option<Cow<'_, str>> {
     let value = header(record, TASK_HEADER)?.value.as_deref().unwrap_or_default();
-    Some(String::from_utf8_lossy(&value[..value.len().min(MAX_NAME + 1)]))
+    let name = std::str::from_utf8(&value[..value.len().min(MAX_NAME + 1)]);
+    Some(Cow::Borrowed(name.unwrap_or("\u{fffd}")))
 }

@@ -19,16 +19,16 @@ mod wrap;
 
 pub use decoder::{formats, pipeline};
 
-/// Action, bucket, key and reason of each change.
-pub type List = Vec<(&'static str, Option<String>, Option<String>, Option<&'static str>)>;
+/// One change: format, action, bucket, key and reason.
+pub type Item = (Option<formats::Format>, &'static str, Option<String>, Option<String>, Option<&'static str>);
 
 /// What a record's decoding gives.
 #[must_use]
-pub fn list(changes: &formats::Changes<'_>) -> List {
+pub fn list(changes: &formats::Changes<'_>) -> Vec<Item> {
     let own = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
     let of = |change: &formats::Change<'_>| {
-        let reason = change.outcome.reason().map(formats::Reason::as_str);
-        (change.outcome.action().as_str(), own(&change.bucket), own(&change.key), reason)
+        let (action, reason) = (change.outcome.action().as_str(), change.outcome.reason().map(formats::Reason::as_str));
+        (change.format, action, own(&change.bucket), own(&change.key), reason)
     };
     changes.iter().map(of).collect()
 }

@@ -69,6 +69,11 @@ impl<'o, 'a> Collector<'o, 'a> {
         self.format = Some(format);
     }
 
+    /// What follows is of no format yet, whatever stood before it.
+    pub(super) const fn forget_format(&mut self) {
+        self.format = None;
+    }
+
     pub(super) fn step(&mut self, step: impl FnOnce() -> Step) {
         if let Some(steps) = &mut self.steps {
             steps.push(step());
@@ -158,6 +163,7 @@ impl<'o, 'a> Collector<'o, 'a> {
     pub(super) fn absorb(&mut self, inner: Collector<'o, '_>) {
         self.changes.extend(inner.changes.into_iter().map(|change| -> Change<'a> { change.into_owned() }));
         (self.overflown, self.rejected, self.steps) = (inner.overflown, inner.rejected, inner.steps);
+        self.format = inner.format;
     }
 
     /// Runs something that may fail half-way, and takes back what it has added if it does.
@@ -169,6 +175,7 @@ impl<'o, 'a> Collector<'o, 'a> {
             self.rejected.truncate(marks.1);
             self.steps.as_mut().into_iter().for_each(|steps| steps.truncate(marks.2));
             self.overflown = marks.3;
+            self.format = None;
         }
         done
     }

@@ -77,6 +77,7 @@ impl<'a> Reader<'_, '_, 'a> {
     }
 
     fn item(&mut self, item: Item<'a>, context: &Context<'a>) {
+        self.collector.forget_format();
         match item {
             Item::Document(document) => self.document(document, context),
             // What NooBaa sends to see whether a topic is there.
@@ -122,6 +123,7 @@ impl<'a> Reader<'_, '_, 'a> {
             return self.collector.reject(reason);
         }
         for content in envelope.contents {
+            self.collector.forget_format(); // a content that cannot be read is not of its neighbour's
             let read = match content {
                 Content::Control(reason) => {
                     self.collector.skip(reason);

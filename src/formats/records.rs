@@ -46,6 +46,7 @@ pub(super) fn decode<'o, 'a>(
         collector.overflow();
     }
     for Object(entry) in records.items {
+        collector.forget_format();
         let Some(entry) = entry else {
             collector.reject(Reason::Unrecognised);
             continue;

@@ -127,6 +127,43 @@ fn a_strange_item_does_not_hide_the_others() {
 }
 
 #[test]
+fn what_cannot_be_read_is_not_of_its_neighbours_format() {
+    let formats = |value: &str, options: &DecodeOptions| {
+        let record = record(Some(value.as_bytes()));
+        formats::decode(&record, options).iter().map(|change| change.format).collect::<Vec<_>>()
+    };
+    let default = DecodeOptions::default();
+    let native = r#"{"bucket":"b","key":"x"}"#;
+    assert_eq!(formats(&format!(r#"{{"events":[{native},"no json"]}}"#), &default), [Some(Format::Native), None]);
+    let unknown = s3("ObjectCreated:Put", "x").replace("aws:s3", "unheard-of:s3");
+    assert_eq!(formats(&format!("[{native},{unknown}]"), &default), [Some(Format::Native), None]);
+    let mixed = unknown.replace("[{", r#"[{"eventSource":"aws:s3","eventName":"x","s3":{}},{"#);
+    assert_eq!(formats(&mixed, &default), [Some(Format::AwsS3), None]);
+}
+
+#[test]
+fn an_envelope_and_escapes_do_not_change_what_format_an_empty_list_is_of() {
+    for value in [r#"{"bucket":"b","keys":[]}"#, r#""{\"bucket\":\"b\",\"keys\":[]}""#] {
+        let record = record(Some(value.as_bytes()));
+        let changes = formats::decode(&record, &DecodeOptions::default());
+        assert_eq!((changes.len(), changes[0].format), (1, Some(Format::Native)), "{value}");
+    }
+}
+
+#[test]
+fn an_application_id_of_cos_that_is_neither_text_nor_number_is_none() {
+    let with = |appid: &str| {
+        let cos = format!(r#"{{"cosObject":{{"key":"/1/b/x"}},"cosBucket":{{"name":"b","appid":{appid}}}}}"#);
+        format!(r#"{{"Records":[{{"cos":{cos},"event":{{"eventName":"cos:ObjectCreated:Put"}}}}]}}"#)
+    };
+    check(&with("1"), &["sync x"]);
+    check(&with("\"1\""), &["sync x"]);
+    for appid in ["null", "true", "[ 1 ]", "[1]", "{}"] {
+        check(&with(appid), &["sync 1/b/x"]);
+    }
+}
+
+#[test]
 fn broken_values_are_one_reject() {
     for value in
         ["hello", "{\"Records\":[{", "{} {}", r#"{"bucket":"b","bucket":"c","key":"x"}"#, " ", r#"{"key":"\ud800"}"#]

@@ -67,7 +67,8 @@ pub(in super::super) fn decode<'a>(cos: Raw<'a>, event: Raw<'a>, collector: &mut
     let Cos { object, bucket } = cos.parse().unwrap_or_default();
     let event_name = event.parse::<Event<'a>>().and_then(|event| event.name.0);
     let CosBucket { name, appid } = bucket.0.unwrap_or_default();
-    let appid = appid.text().or_else(|| appid.json().map(Cow::Borrowed));
+    let number = || appid.json().filter(|json| json.starts_with(|c: char| c.is_ascii_digit()));
+    let appid = appid.text().or_else(|| number().map(Cow::Borrowed));
     let CosObject { key, size } = object.0.unwrap_or_default();
     let (bucket, key) = match (name.0, appid) {
         (Some(name), Some(appid)) => {
