@@ -1,7 +1,10 @@
 //! Record formats from outside: the fixtures, the `decode` command, and what holds for every value.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod envelopes;
 mod properties;
+mod rewrite;
+mod wrap;
 
 use crate::fixtures;
 use clap::Parser;
@@ -12,6 +15,18 @@ use serde_json::{Value, json};
 
 fn record(value: Option<&[u8]>) -> Record {
     Record { value: value.map(Box::from), ..Record::at("object-changes", 0, 7) }
+}
+
+/// A fixture as it comes, and what its user has set.
+fn fixture_record(fixture: &fixtures::Fixture) -> (Record, DecodeOptions) {
+    let header =
+        |(name, value): (&String, &String)| Header { name: name.as_str().into(), value: Some(value.as_bytes().into()) };
+    let headers = fixture.headers.iter().map(header).collect();
+    let key_text = match fixture.key_encoding.as_deref() {
+        Some("raw") => KeyText::Raw,
+        _ => KeyText::Auto,
+    };
+    (Record { headers, ..record(fixture.value.as_deref()) }, DecodeOptions { key_text, ..DecodeOptions::default() })
 }
 
 fn with_task(value: &str, task: &[u8]) -> Record {
