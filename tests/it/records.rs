@@ -171,10 +171,14 @@ fn an_application_id_of_cos_that_is_neither_text_nor_number_is_none() {
         let cos = format!(r#"{{"cosObject":{{"key":"/1/b/x"}},"cosBucket":{{"name":"b","appid":{appid}}}}}"#);
         format!(r#"{{"Records":[{{"cos":{cos},"event":{{"eventName":"cos:ObjectCreated:Put"}}}}]}}"#)
     };
-    check(&with("1"), &["sync x"]);
-    check(&with("\"1\""), &["sync x"]);
-    for appid in ["null", "true", "[ 1 ]", "[1]", "{}"] {
-        check(&with(appid), &["sync 1/b/x"]);
+    let found = |appid: &str| {
+        let record = record(Some(with(appid).as_bytes()));
+        let change = formats::decode(&record, &DecodeOptions::default()).remove(0).clone();
+        format!("{} in {}", change.key.unwrap_or_default(), change.bucket.unwrap_or_default())
+    };
+    assert_eq!([found("1"), found("\"1\"")], ["x in b-1", "x in b-1"]);
+    for appid in ["null", "true", "[ 1 ]", "[1]", "{}", "-1"] {
+        assert_eq!(found(appid), "1/b/x in b", "{appid}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use oms_sync_worker::formats::{self, DecodeOptions, Format, KeyText, Step};
 use oms_sync_worker::pipeline::record::Record;
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fixture_record;
 use super::record;
@@ -153,6 +153,22 @@ fn every_fixture_written_otherwise_is_decoded_alike() {
         }
     }
     assert!(tried >= 100, "{tried} fixtures are JSON");
+}
+
+#[test]
+fn a_strange_value_in_any_place_gives_a_bounded_answer_however_it_is_written() {
+    let strange = [json!([1, {}]), json!({"a": "b"}), json!(0), json!("/%😀")];
+    let options = DecodeOptions::default();
+    let mut tried = 0;
+    for document in DOCUMENTS.iter() {
+        for value in strange.iter().flat_map(|strange| rewrite::each_part_replaced(document, strange)) {
+            tried += 1;
+            let plain = record(Some(value.to_string().as_bytes()));
+            let otherwise = record(Some(rewrite::written_otherwise(&value, tried).as_bytes()));
+            assert_eq!(bounded(&otherwise, &options), formats::decode(&plain, &options), "{value}");
+        }
+    }
+    assert!(tried >= 10_000, "{tried} tried");
 }
 
 #[test]

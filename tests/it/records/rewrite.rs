@@ -118,3 +118,28 @@ fn part<'a>(value: &'a Value, rng: &mut Rng) -> &'a Value {
     };
     if inner.is_empty() || rng.u8(..4) == 0 { value } else { part(inner[rng.usize(..inner.len())], rng) }
 }
+
+/// The value as often as it has parts, each time with another part of it replaced.
+pub(super) fn each_part_replaced(value: &Value, by: &Value) -> Vec<Value> {
+    let rest: Vec<Value> = match value {
+        Value::Array(items) => (0..items.len())
+            .flat_map(|index| each_part_replaced(&items[index], by).into_iter().map(move |new| (index, new)))
+            .map(|(index, new)| {
+                let mut items = items.clone();
+                items[index] = new;
+                Value::Array(items)
+            })
+            .collect(),
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, member)| each_part_replaced(member, by).into_iter().map(move |new| (name, new)))
+            .map(|(name, new)| {
+                let mut members = members.clone();
+                members.insert(name.clone(), new);
+                Value::Object(members)
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    [vec![by.clone()], rest].concat()
+}

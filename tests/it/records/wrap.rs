@@ -166,7 +166,6 @@ fn wrap_text(text: &str, form: Form, kind: Kind) -> Option<(String, Form)> {
     let begins_document = form != Form::Text;
     let base64 = || STANDARD.encode(text);
     let (wrapped, form) = match kind {
-        Kind::ConfluentWire | Kind::CloudEventsBinary => return None,
         Kind::CloudEventsObject => (cloud_event("data", &document()?), Form::Object),
         Kind::CloudEventsText => (cloud_event("data", &quoted()?), Form::Object),
         Kind::CloudEventsBase64 => (cloud_event("data_base64", &format!("\"{}\"", base64())), Form::Object),
@@ -174,7 +173,6 @@ fn wrap_text(text: &str, form: Form, kind: Kind) -> Option<(String, Form)> {
         Kind::SnsObject => (format!(r#"{{"Message":{},"Type":"Notification"}}"#, document()?), Form::Object),
         Kind::Smn => (format!(r#"{{"type":"Notification","message":{}}}"#, quoted()?), Form::Object),
         Kind::PubsubPush if form == Form::Object && is_json => (format!(r#"{{"message":{text}}}"#), Form::Object),
-        Kind::PubsubPush => return None,
         Kind::PubsubMessage => (format!(r#"{{"data":"{}","attributes":{{"a":"b"}}}}"#, base64()), Form::Object),
         Kind::ConnectObject => (format!(r#"{{"schema":{{"type":"struct"}},"payload":{}}}"#, document()?), Form::Object),
         Kind::ConnectText => (format!(r#"{{"schema":null,"payload":{}}}"#, quoted()?), Form::Object),
@@ -195,10 +193,10 @@ fn wrap_text(text: &str, form: Form, kind: Kind) -> Option<(String, Form)> {
         Kind::Base64 if begins_document => (base64(), Form::Text),
         Kind::Base64Url if begins_document => (in_lines(&URL_SAFE.encode(text)), Form::Text),
         Kind::Base64Text if begins_document => (format!("\"{}\"", STANDARD_NO_PAD.encode(text)), Form::Quoted),
-        Kind::JsonText | Kind::Base64 | Kind::Base64Url | Kind::Base64Text => return None,
         Kind::Array => (format!("[{}]", item()?), Form::Array),
         Kind::ArrayBeside => (format!("[{SIBLING},{},{SIBLING}]", item()?), Form::Array),
         Kind::Blanks => (format!("\u{feff} \r\n{}\t ", text.trim_start_matches('\u{feff}')), form),
+        _ => return None, // those of whole values, and those that cannot hold it
     };
     Some((wrapped, form))
 }
