@@ -207,10 +207,11 @@ fn decode_into<'a>(record: &'a Record, mut collector: Collector<'_, 'a>) -> (Cha
         gcs::decode_attributes(attributes, &mut collector); // they say it all, and the value may be empty
         return collector.finish();
     }
-    if value.is_empty() {
+    let context = cloud_event::of_headers(record).or_else(|| gcs::context_of_headers(record));
+    if value.is_empty() && !context.as_ref().is_some_and(|context| families::say_it_all(context, &collector)) {
         return alone(Outcome::Skip(Reason::EmptyValue));
     }
-    match read::value(value, cloud_event::of_headers(record), &mut collector) {
+    match read::value(value, context, &mut collector) {
         Ok(()) => collector.finish(),
         Err(reason) => alone(Outcome::Reject(reason)),
     }
@@ -220,9 +221,9 @@ fn alone<'a>(outcome: Outcome) -> (Changes<'a>, Vec<Step>) {
     (smallvec![Change::without_object(None, outcome)], vec![Step::Change { key: None }])
 }
 
-/// A header by its name; of several the first.
+/// A header by its name; of several the last, as Kafka has it.
 fn header<'a>(record: &'a Record, name: &str) -> Option<&'a Header> {
-    record.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))
+    record.headers.iter().rfind(|header| header.name.eq_ignore_ascii_case(name))
 }
 
 /// A header that is UTF-8 text.
@@ -231,7 +232,9 @@ fn header_text<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
 }
 
 /// The task that the header names. One that is null, no UTF-8 or too long names a task that cannot exist, not none.
+/// Borrowed, since every change has it.
 fn header_task(record: &Record) -> Option<Cow<'_, str>> {
     let value = header(record, TASK_HEADER)?.value.as_deref().unwrap_or_default();
-    Some(String::from_utf8_lossy(&value[..value.len().min(MAX_NAME + 1)]))
+    let name = std::str::from_utf8(&value[..value.len().min(MAX_NAME + 1)]);
+    Some(Cow::Borrowed(name.unwrap_or("\u{fffd}")))
 }

@@ -87,8 +87,16 @@ struct Decoder<'a> {
 /// Decodes what the arguments name and prints to standard output. Fails if the configuration is wrong, and, after all
 /// others, if a file cannot be read.
 pub fn run(args: &DecodeArgs) -> anyhow::Result<()> {
-    let mut out = io::BufWriter::new(anstream::stdout().lock()); // takes colours out where it is no terminal
-    let done = decode_all(args, &mut io::stdin().lock(), &mut out);
+    let mut stdin = io::stdin().lock();
+    if args.explain {
+        return write_all(args, &mut stdin, anstream::stdout().lock()); // no colours where it is no terminal
+    }
+    write_all(args, &mut stdin, io::stdout().lock())
+}
+
+fn write_all(args: &DecodeArgs, stdin: &mut impl Read, out: impl Write) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(out);
+    let done = decode_all(args, stdin, &mut out);
     match out.flush() {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         flushed => flushed.context("cannot write to standard output")?,

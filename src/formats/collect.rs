@@ -18,7 +18,7 @@ pub(super) struct Found<'a> {
     /// The task that stands beside the key.
     pub(super) task: Option<Cow<'a, str>>,
     pub(super) event_name: Option<Cow<'a, str>>,
-    /// How the family writes its keys; `Auto` is raw.
+    /// How the family writes its keys; `Auto` has nothing left to decode, whatever the user says.
     pub(super) written: KeyText,
     /// Bytes of the object, where the family says it.
     pub(super) size: Option<u64>,
@@ -69,6 +69,11 @@ impl<'o, 'a> Collector<'o, 'a> {
         self.format = Some(format);
     }
 
+    /// What follows is of no format yet, whatever stood before it.
+    pub(super) const fn forget_format(&mut self) {
+        self.format = None;
+    }
+
     pub(super) fn step(&mut self, step: impl FnOnce() -> Step) {
         if let Some(steps) = &mut self.steps {
             steps.push(step());
@@ -99,7 +104,10 @@ impl<'o, 'a> Collector<'o, 'a> {
             return self.overflow();
         }
         let explained = self.steps.is_some().then(|| found.key.as_deref().map(str::to_owned)).flatten();
-        let written = if self.options.key_text == KeyText::Auto { found.written } else { self.options.key_text };
+        let written = match (self.options.key_text, found.written) {
+            (KeyText::Auto, written) | (_, written @ KeyText::Auto) => written,
+            (said, _) => said,
+        };
         let (key, fault) = match found.key.map(|key| decode_key(key, written)) {
             None => (None, Some(Reason::MissingKey)),
             Some(None) => (None, Some(Reason::InvalidKeyEncoding)),
@@ -112,6 +120,10 @@ impl<'o, 'a> Collector<'o, 'a> {
             (outcome, _) => outcome,
         };
         let task = self.header_task.clone().or(found.task);
+        let outcome = match (outcome, found.bucket.as_deref(), &task) {
+            (Outcome::Sync, Some(""), None) => Outcome::Reject(Reason::MissingBucket),
+            (outcome, ..) => outcome,
+        };
         let (format, bucket, event_name) = (self.format, found.bucket, found.event_name);
         let change = Change { format, bucket, key, task, event_name, outcome };
         self.add(change, explained.map(|key| (key, written)));
@@ -157,6 +169,7 @@ impl<'o, 'a> Collector<'o, 'a> {
     pub(super) fn absorb(&mut self, inner: Collector<'o, '_>) {
         self.changes.extend(inner.changes.into_iter().map(|change| -> Change<'a> { change.into_owned() }));
         (self.overflown, self.rejected, self.steps) = (inner.overflown, inner.rejected, inner.steps);
+        self.format = inner.format;
     }
 
     /// Runs something that may fail half-way, and takes back what it has added if it does.
@@ -168,6 +181,7 @@ impl<'o, 'a> Collector<'o, 'a> {
             self.rejected.truncate(marks.1);
             self.steps.as_mut().into_iter().for_each(|steps| steps.truncate(marks.2));
             self.overflown = marks.3;
+            self.format = None;
         }
         done
     }

@@ -33,7 +33,7 @@ pub(super) struct Document<'a> {
 
     // One notification by itself, as it stands in a batch or in a CloudEvent.
     #[serde(borrow, rename = "eventSource")]
-    pub(super) event_source: Text<'a>,
+    pub(super) event_source: Option<Text<'a>>,
     #[serde(borrow, rename = "eventName")]
     pub(super) event_name: Text<'a>,
     #[serde(borrow)]
@@ -84,6 +84,8 @@ pub(super) struct Document<'a> {
     pub(super) api: Text<'a>,
     #[serde(borrow)]
     pub(super) url: Text<'a>,
+    #[serde(borrow, rename = "destinationUrl")]
+    pub(super) destination_url: Text<'a>,
     #[serde(rename = "contentLength")]
     pub(super) content_length: Size,
 
@@ -97,6 +99,8 @@ pub(super) struct Document<'a> {
     // Google Cloud Storage: the attributes of Pub/Sub, and what an object resource begins with.
     #[serde(borrow)]
     pub(super) attributes: Raw<'a>,
+    #[serde(borrow, rename = "messageId")]
+    pub(super) message_id: Raw<'a>,
     #[serde(borrow, rename = "bucketId")]
     pub(super) bucket_id: Text<'a>,
     #[serde(borrow, rename = "objectId")]
@@ -147,7 +151,7 @@ pub(super) struct Document<'a> {
 #[serde(default)]
 pub(super) struct Entry<'a> {
     #[serde(borrow, rename = "eventSource")]
-    pub(super) event_source: Text<'a>,
+    pub(super) event_source: Option<Text<'a>>,
     #[serde(borrow, rename = "eventName")]
     pub(super) event_name: Text<'a>,
     #[serde(borrow)]
@@ -192,6 +196,9 @@ pub(super) struct S3Object<'a> {
     #[serde(borrow)]
     pub(super) key: Text<'a>,
     pub(super) size: Size,
-    #[serde(borrow, rename = "eTag", alias = "etag")]
+    #[serde(borrow, rename = "eTag")]
     pub(super) etag: Text<'a>,
+    /// As Nautilus of Ceph has it.
+    #[serde(borrow, rename = "etag")]
+    pub(super) lower_etag: Text<'a>,
 }

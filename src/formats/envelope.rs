@@ -77,7 +77,11 @@ pub(super) fn of<'a>(document: &mut Document<'a>) -> Option<Envelope<'a>> {
     if document.message.is_object() {
         return Some(Envelope::of("Pub/Sub push", Content::of(document.message)));
     }
-    if document.attributes.is_object() && document.data.json().is_some() {
+    if document.payload.is_null() {
+        return Some(Envelope::of("Kafka Connect payload", Content::Control(Reason::NullValue)));
+    }
+    let is_message = document.attributes.is_object() || document.message_id.json().is_some();
+    if is_message && document.data.json().is_some() {
         let content = document.data.text().map_or(Content::Unreadable(Reason::InvalidEnvelope), Content::Base64);
         return Some(Envelope::of("Pub/Sub message", content));
     }

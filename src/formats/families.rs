@@ -57,6 +57,12 @@ pub(super) const FAMILIES: [Family; 12] = [
     native::FAMILY,
 ];
 
+/// Whether a context is that of a family, so that a document may be empty.
+pub(super) fn say_it_all(context: &Context<'_>, collector: &Collector<'_, '_>) -> bool {
+    let source = Source { document: Document::default(), context };
+    FAMILIES.iter().any(|family| collector.wants(family.format) && (family.claims)(&source, collector))
+}
+
 /// A sync, or a skip for the reason.
 fn sync_unless(unwanted: Option<Reason>) -> Outcome {
     unwanted.map_or(Outcome::Sync, Outcome::Skip)

@@ -40,7 +40,12 @@ pub(super) fn value<'a>(
         reader.enter("CloudEvents, binary mode")?;
     }
     let text = std::str::from_utf8(value).map_err(|_| Reason::InvalidUtf8)?;
-    reader.text(text, &context.unwrap_or_default())
+    let context = context.unwrap_or_default();
+    if text.is_empty() {
+        reader.document(Document::default(), &context);
+        return Ok(());
+    }
+    reader.text(text, &context)
 }
 
 struct Reader<'r, 'o, 'a> {
@@ -76,6 +81,7 @@ impl<'a> Reader<'_, '_, 'a> {
     }
 
     fn item(&mut self, item: Item<'a>, context: &Context<'a>) {
+        self.collector.forget_format();
         match item {
             Item::Batch(records) => records::decode_all(records, self.collector, self.opener()),
             Item::Document(document) => self.document(*document, context),
@@ -91,9 +97,7 @@ impl<'a> Reader<'_, '_, 'a> {
 
     fn document(&mut self, mut document: Document<'a>, context: &Context<'a>) {
         if records::is_batch(&document) {
-            if document.event_name.0.is_none() {
-                document.event_name.0.clone_from(&context.event_type); // of the one notification that it is
-            }
+            records::complete(&mut document, context);
             return records::decode(document, self.collector, self.opener());
         }
         let collector = &mut *self.collector;
@@ -129,6 +133,7 @@ impl<'a> Reader<'_, '_, 'a> {
             return self.collector.reject(reason);
         }
         for content in envelope.contents {
+            self.collector.forget_format(); // a content that cannot be read is not of its neighbour's
             let read = match content {
                 Content::Control(reason) => {
                     self.collector.skip(reason);

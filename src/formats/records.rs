@@ -3,11 +3,12 @@
 //! Each item is told by itself: by its `eventSource` where it has the member `s3`, else by the members that it has.
 //! A format that the user has named goes before `eventSource`.
 
+use super::cloud_event::Context;
 use super::collect::{Collector, Found};
 use super::document::{Document, Entry, S3, S3Object};
 use super::envelope::{self, Envelope};
 use super::families::{aws_s3, ceph, ctyun, huawei_obs, minio, noobaa, tencent_cos};
-use super::shape::{List, Object};
+use super::shape::{List, Object, Text};
 use super::{Format, KeyText, Outcome, Reason, Step};
 
 /// How a system writes S3-shaped notifications.
@@ -31,6 +32,16 @@ pub(super) fn is_batch(document: &Document<'_>) -> bool {
     let is_single = document.s3.0.is_some() || document.obs.0.is_some() || document.cos.is_object();
     let lists = [&document.records, &document.java_records, &document.record];
     lists.iter().any(|list| list.0.is_some()) || is_single
+}
+
+/// Adds what an envelope says about a notification by itself.
+pub(super) fn complete<'a>(document: &mut Document<'a>, context: &Context<'a>) {
+    if document.event_name.0.is_none() {
+        document.event_name.0.clone_from(&context.event_type);
+    }
+    if document.event_source.is_none() && context.event_type().starts_with(aws_s3::EVENT_TYPE) {
+        document.event_source = Some(Text(Some(aws_s3::DIALECT.source.into())));
+    }
 }
 
 /// Reads a batch; `open` is called for the envelopes in it.
@@ -58,6 +69,7 @@ pub(super) fn decode_all<'o, 'a>(
         collector.overflow();
     }
     for Object(entry) in records.items {
+        collector.forget_format();
         let Some(entry) = entry else {
             collector.reject(Reason::Unrecognised);
             continue;
@@ -91,7 +103,8 @@ fn decode_entry<'a>(mut entry: Entry<'a>, collector: &mut Collector<'_, 'a>) {
 
 /// How to read an item: as the format that the user has named, else as its source does.
 fn dialect(entry: &Entry<'_>, collector: &Collector<'_, '_>) -> Option<&'static Dialect> {
-    let source = entry.event_source.as_str();
+    // A source that is no text is not a missing one.
+    let source = entry.event_source.as_ref().map(|source| source.as_str().unwrap_or("?")).filter(|s| !s.is_empty());
     let is_obs = entry.obs.0.is_some() || (entry.s3.0.is_some() && source.is_none());
     let mut dialects = DIALECTS.into_iter();
     match collector.options().format {

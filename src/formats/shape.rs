@@ -26,7 +26,7 @@ pub(super) struct Flag(pub(super) Option<bool>);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Size(pub(super) Option<u64>);
 
-/// A value as it stands in the text, unparsed; `None` for null.
+/// A value as it stands in the text, unparsed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Raw<'a>(Option<&'a RawValue>);
 
@@ -59,6 +59,11 @@ impl<T> Default for List<T> {
 }
 
 impl<'a> Raw<'a> {
+    /// Whether it is there, and null.
+    pub(super) fn is_null(self) -> bool {
+        self.0.is_some_and(|raw| raw.get() == "null")
+    }
+
     /// The JSON of a value that is there and not null.
     pub(super) fn json(self) -> Option<&'a str> {
         self.0.map(RawValue::get).filter(|json| *json != "null")
@@ -148,33 +153,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     }
 }
 
-struct SizeVisitor;
-
-impl<'de> Visitor<'de> for SizeVisitor {
-    type Value = Size;
-
-    otherwise_default!(visit_bool: bool, visit_i64: i64, visit_f64: f64);
-
-    fn visit_u64<E: Error>(self, size: u64) -> Result<Size, E> {
-        Ok(Size(Some(size)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
-        Ok(Size(text.parse().ok()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Size, A::Error> {
-        drain_seq(seq).map(|()| Size::default())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Size, A::Error> {
-        drain_map(map).map(|()| Size::default())
-    }
-}
-
 impl<'de> Deserialize<'de> for Size {
+    /// By its text, so that no number is too large to be passed over.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SizeVisitor)
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(raw.get().trim_matches('"').parse().ok()))
     }
 }
 

@@ -2,7 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
+mod edges;
+mod envelopes;
 mod properties;
+mod rewrite;
+mod wrap;
 
 use crate::fixtures;
 use command::decode_command;
@@ -12,6 +16,18 @@ use serde_json::json;
 
 fn record(value: Option<&[u8]>) -> Record {
     Record { value: value.map(Box::from), ..Record::at("object-changes", 0, 7) }
+}
+
+/// A fixture as it comes, and what its user has set.
+fn fixture_record(fixture: &fixtures::Fixture) -> (Record, DecodeOptions) {
+    let header =
+        |(name, value): (&String, &String)| Header { name: name.as_str().into(), value: Some(value.as_bytes().into()) };
+    let headers = fixture.headers.iter().map(header).collect();
+    let key_text = match fixture.key_encoding.as_deref() {
+        Some("raw") => KeyText::Raw,
+        _ => KeyText::Auto,
+    };
+    (Record { headers, ..record(fixture.value.as_deref()) }, DecodeOptions { key_text, ..DecodeOptions::default() })
 }
 
 fn with_task(value: &str, task: &[u8]) -> Record {
@@ -110,6 +126,47 @@ fn a_strange_item_does_not_hide_the_others() {
     let known = s3("ObjectCreated:Put", "x");
     let mixed = known.replace("[{", "[7,{\"body\":\"\"},{");
     check(&mixed, &["reject unrecognised", "sync x"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_not_of_its_neighbours_format() {
+    let formats = |value: &str, options: &DecodeOptions| {
+        let record = record(Some(value.as_bytes()));
+        formats::decode(&record, options).iter().map(|change| change.format).collect::<Vec<_>>()
+    };
+    let default = DecodeOptions::default();
+    let native = r#"{"bucket":"b","key":"x"}"#;
+    assert_eq!(formats(&format!(r#"{{"events":[{native},"no json"]}}"#), &default), [Some(Format::Native), None]);
+    let unknown = s3("ObjectCreated:Put", "x").replace("aws:s3", "unheard-of:s3");
+    assert_eq!(formats(&format!("[{native},{unknown}]"), &default), [Some(Format::Native), None]);
+    let mixed = unknown.replace("[{", r#"[{"eventSource":"aws:s3","eventName":"x","s3":{}},{"#);
+    assert_eq!(formats(&mixed, &default), [Some(Format::AwsS3), None]);
+}
+
+#[test]
+fn an_envelope_and_escapes_do_not_change_what_format_an_empty_list_is_of() {
+    for value in [r#"{"bucket":"b","keys":[]}"#, r#""{\"bucket\":\"b\",\"keys\":[]}""#] {
+        let record = record(Some(value.as_bytes()));
+        let changes = formats::decode(&record, &DecodeOptions::default());
+        assert_eq!((changes.len(), changes[0].format), (1, Some(Format::Native)), "{value}");
+    }
+}
+
+#[test]
+fn an_application_id_of_cos_that_is_neither_text_nor_number_is_none() {
+    let with = |appid: &str| {
+        let cos = format!(r#"{{"cosObject":{{"key":"/1/b/x"}},"cosBucket":{{"name":"b","appid":{appid}}}}}"#);
+        format!(r#"{{"Records":[{{"cos":{cos},"event":{{"eventName":"cos:ObjectCreated:Put"}}}}]}}"#)
+    };
+    let found = |appid: &str| {
+        let record = record(Some(with(appid).as_bytes()));
+        let change = formats::decode(&record, &DecodeOptions::default()).remove(0).clone();
+        format!("{} in {}", change.key.unwrap_or_default(), change.bucket.unwrap_or_default())
+    };
+    assert_eq!([found("1"), found("\"1\"")], ["x in b-1", "x in b-1"]);
+    for appid in ["null", "true", "[ 1 ]", "[1]", "{}", "-1"] {
+        assert_eq!(found(appid), "/1/b/x in ", "{appid}");
+    }
 }
 
 #[test]

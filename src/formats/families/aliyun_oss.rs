@@ -14,7 +14,10 @@ use super::{Family, Source, needs_bucket, sync_unless};
 pub(super) const FAMILY: Family = Family {
     format: Format::AliyunOss,
     told_by: "the member oss, or a CloudEvent of type oss:",
-    claims: |source, _| source.document.oss.is_object() || source.context.event_type().starts_with("oss:"),
+    claims: |Source { document, context }, _| {
+        // A list of notifications as the data is opened, like any.
+        document.oss.is_object() || (context.event_type().starts_with("oss:") && document.events.0.is_none())
+    },
     decode,
 };
 

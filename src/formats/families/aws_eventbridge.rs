@@ -87,7 +87,7 @@ fn decode<'a>(source: Source<'_, 'a>, collector: &mut Collector<'_, 'a>) {
 fn decode_call<'a>(detail: Detail<'a>, collector: &mut Collector<'_, 'a>) {
     let Parameters { bucket, key } = detail.parameters.0.unwrap_or_default();
     let unwanted = match detail.call.as_str().unwrap_or_default() {
-        _ if detail.error_code.json().is_some() => Some(Reason::FailedCall),
+        _ if detail.error_code.json().is_some_and(|code| code != "\"\"") => Some(Reason::FailedCall),
         "PutObject" | "PostObject" | "CopyObject" | "CompleteMultipartUpload" => None,
         "DeleteObject" | "DeleteObjects" | "AbortMultipartUpload" => Some(Reason::Deleted),
         "GetObject" | "HeadObject" | "SelectObjectContent" => Some(Reason::Read),

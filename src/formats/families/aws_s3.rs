@@ -10,7 +10,7 @@ use super::super::{Format, KeyText, Outcome, Reason};
 use super::{Family, Source};
 
 /// What an adapter for CloudEvents puts before the event's name.
-const EVENT_TYPE: &str = "com.amazonaws.s3.";
+pub(in super::super) const EVENT_TYPE: &str = "com.amazonaws.s3.";
 
 pub(in super::super) const DIALECT: Dialect = Dialect {
     format: Format::AwsS3,

@@ -19,6 +19,9 @@ use super::super::shape::{Size, Text};
 use super::super::{Format, KeyText, Outcome, Policy, Reason, key_text};
 use super::{Family, Source, needs_bucket, sync_unless};
 
+/// What stands for characters that a subject has lost.
+const LOST: char = '\u{fffd}';
+
 pub(super) const FAMILY: Family = Family {
     format: Format::AzureBlob,
     told_by: "an event type that begins with Microsoft.Storage.",
@@ -36,6 +39,9 @@ struct Data<'a> {
     api: Text<'a>,
     #[serde(borrow)]
     url: Text<'a>,
+    /// Of a rename, which may have no `url`.
+    #[serde(borrow, rename = "destinationUrl")]
+    destination_url: Text<'a>,
     #[serde(rename = "contentLength")]
     length: Size,
 }
@@ -57,6 +63,8 @@ fn decode<'a>(source: Source<'_, 'a>, collector: &mut Collector<'_, 'a>) {
         Some((bucket, key)) => (Some(bucket.to_owned()), key_of(bucket, key, &data)),
         None => (None, None),
     };
+    let is_decoded = place.is_some_and(|(_, key)| key.contains(LOST));
+    let written = if is_decoded { KeyText::Auto } else { KeyText::Raw };
     let outcome = outcome(&event_name, &data, collector);
     let outcome = match outcome {
         Outcome::Sync if place.is_some() && key.is_none() => Outcome::Reject(Reason::InvalidKeyEncoding),
@@ -64,12 +72,13 @@ fn decode<'a>(source: Source<'_, 'a>, collector: &mut Collector<'_, 'a>) {
     };
     let (bucket, key, size) = (bucket.map(Cow::Owned), key.map(Cow::Owned), data.length.0);
     let event_name = Some(event_name);
-    collector.push(Found { bucket, key, task: None, event_name, written: KeyText::Raw, size }, outcome);
+    collector.push(Found { bucket, key, task: None, event_name, written, size }, outcome);
 }
 
 impl<'a> Data<'a> {
     fn of(document: Document<'a>) -> Self {
-        Self { api: document.api, url: document.url, length: document.content_length }
+        let Document { api, url, destination_url, content_length: length, .. } = document;
+        Self { api, url, destination_url, length }
     }
 }
 
@@ -78,7 +87,7 @@ fn outcome(event_type: &str, data: &Data<'_>, collector: &Collector<'_, '_>) -> 
     let unwanted = match event_type.strip_prefix("Microsoft.Storage.").unwrap_or_default() {
         "BlobCreated" => {
             let is_placeholder =
-                matches!(data.api.as_str(), Some("CreateFile" | "SftpCreate")) && data.length.0.unwrap_or(0) == 0;
+                matches!(data.api.as_str(), Some("CreateFile" | "SftpCreate")) && data.length.0 == Some(0);
             (is_placeholder && options.adls_placeholders == Policy::Skip).then_some(Reason::NotComplete)
         }
         "BlobRenamed" => (options.renames == Policy::Skip).then_some(Reason::Renamed),
@@ -100,12 +109,15 @@ fn split_subject(subject: &str) -> Option<(&str, &str)> {
 
 /// The key as the subject has it, or where that has lost characters as the address has it.
 fn key_of(container: &str, key: &str, data: &Data<'_>) -> Option<String> {
-    if !key.contains('\u{fffd}') {
+    if !key.contains(LOST) {
         return Some(key.to_owned());
     }
-    let url = data.url.as_str()?;
+    let url = data.url.as_str().or_else(|| data.destination_url.as_str())?;
     let path = url.split_once("://").map_or(url, |(_, rest)| rest).split(['?', '#']).next()?;
-    let (_, written) = path.split_once(&format!("/{container}/"))?;
+    let in_container = path.split_once(&format!("/{container}/"));
+    // The root container may be left out.
+    let in_root = || path.split_once('/').filter(|_| container == "$root");
+    let (_, written) = in_container.or_else(in_root)?;
     key_text::decode_percent(Cow::Borrowed(written)).map(Cow::into_owned)
 }
 

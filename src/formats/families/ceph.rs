@@ -76,5 +76,6 @@ fn unwanted(event_name: &str, object: &S3Object<'_>) -> Option<Reason> {
 }
 
 fn is_begin_of_multipart(object: &S3Object<'_>) -> bool {
-    object.size.0.unwrap_or(0) == 0 && object.etag.as_str().is_none_or(str::is_empty)
+    object.size.0 == Some(0)
+        && [&object.etag, &object.lower_etag].iter().all(|etag| etag.as_str().is_none_or(str::is_empty))
 }

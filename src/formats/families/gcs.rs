@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::super::cloud_event::Context;
 use super::super::collect::{Collector, Found};
 use super::super::shape::Text;
 use super::super::{Format, KeyText, Outcome, Policy, Reason, header_text};
@@ -45,14 +46,35 @@ pub(in super::super) struct Attributes<'a> {
 impl<'a> Attributes<'a> {
     /// The attributes that a connector has made headers of.
     pub(in super::super) fn of_headers(record: &'a Record) -> Option<Self> {
-        let text = |name| header_text(record, name).map(Cow::Borrowed);
-        let bucket = Text(Some(text("bucketId")?));
-        let attributes = Self { event_type: Text(text("eventType")), bucket, object: Text(text("objectId")) };
+        let bucket = Text(Some(attribute(record, "bucketId")?));
+        let (event_type, object) = (attribute(record, "eventType"), attribute(record, "objectId"));
+        let attributes = Self { event_type: Text(event_type), bucket, object: Text(object) };
         attributes.are_whole().then_some(attributes)
     }
 
     const fn are_whole(&self) -> bool {
         self.event_type.0.is_some() && self.bucket.0.is_some() && self.object.0.is_some()
+    }
+}
+
+/// The event where headers name it and not the object, which is in the value then.
+pub(in super::super) fn context_of_headers(record: &Record) -> Option<Context<'_>> {
+    let event_type = match attribute(record, "eventType")?.as_ref() {
+        "OBJECT_FINALIZE" => "finalized",
+        "OBJECT_DELETE" => "deleted",
+        "OBJECT_ARCHIVE" => "archived",
+        "OBJECT_METADATA_UPDATE" => "metadataUpdated",
+        _ => return None,
+    };
+    Some(Context { event_type: Some(format!("{EVENT_TYPE}{event_type}").into()), ..Context::default() })
+}
+
+/// A header of a connector; some write texts in quotes, as JSON.
+fn attribute<'a>(record: &'a Record, name: &str) -> Option<Cow<'a, str>> {
+    let text = header_text(record, name)?;
+    match serde_json::from_str::<Text<'a>>(text) {
+        Ok(Text(Some(unquoted))) => Some(unquoted),
+        _ => Some(Cow::Borrowed(text)),
     }
 }
 

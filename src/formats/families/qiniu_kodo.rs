@@ -37,7 +37,9 @@ struct Message<'a> {
 
 fn decode<'a>(source: Source<'_, 'a>, collector: &mut Collector<'_, 'a>) {
     let Source { document, .. } = source;
-    let Some(text) = document.sns_message.text() else {
+    let message = document.sns_message;
+    let object = || message.json().filter(|_| message.is_object()).map(Cow::Borrowed);
+    let Some(text) = message.text().or_else(object) else {
         return collector.reject(Reason::InvalidEnvelope);
     };
     let Ok(message) = serde_json::from_str::<Message<'_>>(&text) else {

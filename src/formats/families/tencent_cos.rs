@@ -67,14 +67,12 @@ pub(in super::super) fn decode<'a>(cos: Raw<'a>, event: Raw<'a>, collector: &mut
     let Cos { object, bucket } = cos.parse().unwrap_or_default();
     let event_name = event.parse::<Event<'a>>().and_then(|event| event.name.0);
     let CosBucket { name, appid } = bucket.0.unwrap_or_default();
-    let appid = appid.text().or_else(|| appid.json().map(Cow::Borrowed));
+    let number = || appid.json().filter(|json| json.starts_with(|c: char| c.is_ascii_digit()));
+    let appid = appid.text().or_else(|| number().map(Cow::Borrowed));
     let CosObject { key, size } = object.0.unwrap_or_default();
-    let (bucket, key) = match (name.0, appid) {
-        (Some(name), Some(appid)) => {
-            let key = key.0.map(|key| cut(key, &format!("/{appid}/{name}/")));
-            (Some(Cow::Owned(format!("{name}-{appid}"))), key)
-        }
-        (name, _) => (name, key.0.map(|key| cut(key, "/"))),
+    let (bucket, key) = match (name.0, appid.filter(|appid| !appid.is_empty())) {
+        (Some(name), Some(appid)) => place(&name, &appid, key.0),
+        _ => (None, key.0), // without the account there is no telling which bucket it is
     };
     let outcome = match event_name.as_deref().map(unwanted) {
         None => Outcome::Reject(Reason::MissingEventName),
@@ -82,6 +80,22 @@ pub(in super::super) fn decode<'a>(cos: Raw<'a>, event: Raw<'a>, collector: &mut
         Some(None) => needs_bucket(Outcome::Sync, bucket.is_some()),
     };
     collector.push(Found { bucket, key, task: None, event_name, written: KeyText::Raw, size: size.0 }, outcome);
+}
+
+/// Bucket and key. The name of a bucket has the account at its end, which the record leaves out; should it be there, the
+/// key tells.
+fn place<'a>(name: &str, appid: &str, key: Option<Cow<'a, str>>) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+    let short = name.strip_suffix(appid).and_then(|name| name.strip_suffix('-'));
+    let of_short = short.map(|short| format!("/{appid}/{short}/"));
+    match (key, of_short) {
+        (Some(key), Some(prefix)) if key.starts_with(&prefix) => {
+            (Some(Cow::Owned(name.to_owned())), Some(cut(key, &prefix)))
+        }
+        (key, _) => {
+            let prefix = format!("/{appid}/{name}/");
+            (Some(Cow::Owned(format!("{name}-{appid}"))), key.map(|key| cut(key, &prefix)))
+        }
+    }
 }
 
 /// The key without what stands before it; old samples have just a slash.
