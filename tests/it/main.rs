@@ -11,6 +11,7 @@ mod demo;
 mod generate;
 mod member;
 mod positions;
+mod quota;
 mod rebalance;
 mod records;
 mod signing;
