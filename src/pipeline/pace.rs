@@ -111,9 +111,10 @@ impl Pace {
         self.share.as_ref().is_some_and(|share| self.max.is_none_or(|max| share.rate() < max))
     }
 
+    /// The rate of requests so far; at least one a second, which is no measure but a beginning.
     fn measure(&self, now: Time) -> f64 {
         let span = now.since(self.window.0).max(MIN_WINDOW).as_secs_f64();
-        self.measured.max(f64::from(self.window.1) / span)
+        self.measured.max(f64::from(self.window.1) / span).max(1.0)
     }
 }
 
