@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 WORKERS=${1:-3} QUOTA=${2:-200} BURST=${3:-20}
 SETTLE=${SETTLE:-60} MEASURE=${MEASURE:-60} LATENCY=${LATENCY:-20ms}
-BIN=${CARGO_TARGET_DIR:-target}/release/oms-sync-worker
+BIN=${BIN:-${CARGO_TARGET_DIR:-target}/release/oms-sync-worker}
 TOPIC=${TOPIC:-quota-$$}
 ADMIN_PORT=${ADMIN_PORT:-19470} # the first worker's, the next ones follow
 WORK=$(mktemp -d)

@@ -31,6 +31,7 @@ const PATIENCE: f64 = 2.5;
 const MAX_STEP: f64 = 0.2;
 /// The lowest rate that throttling leaves, requests a second.
 const MIN_RATE: f64 = 0.1;
+
 /// The rate that throttling leaves, and the round of answers that it was learned from.
 #[derive(Debug)]
 pub struct Share {
@@ -89,8 +90,8 @@ impl Share {
     }
 
     /// A request was throttled that went out at `sent`, while the rate was `rate`; OMS asked for a pause of `wait`. The
-    /// first of a round lowers the rate a
-    /// little; further ones, as they tell how far the rate before was too high, to what of it went through.
+    /// first of a round lowers the rate a little; further ones, as they tell how far the rate before was too high, to what
+    /// of it went through.
     pub fn lower(&mut self, rate: f64, sent: Time, wait: Duration, now: Time) {
         if sent >= self.lowered {
             if std::mem::take(&mut self.went_through) {
@@ -126,7 +127,7 @@ impl Share {
 fn return_time(peak: f64, wait: Duration) -> Duration {
     let distance = peak / RETURN_AT;
     let longer = distance.max(distance.recip()).sqrt().min(MAX_LONGER);
-    RETURN.mul_f64(longer).max(wait * RETURNS_TO_PAUSES).min(MAX_RETURN)
+    RETURN.mul_f64(longer).max(wait.saturating_mul(RETURNS_TO_PAUSES)).min(MAX_RETURN)
 }
 
 #[cfg(test)]
