@@ -13,8 +13,10 @@ use super::time::Time;
 /// Share of the rate that one throttled answer takes.
 const DECREASE: f64 = 0.05;
 /// Answers that a round is taken to have had besides those that were counted, when the share of throttled ones is worked
-/// out: a few throttled answers are no measure.
+/// out: a few throttled answers are no measure, nor is a bunch of requests that some stall let arrive at once. So many, or
+/// what the rate sends in so many seconds.
 const ROUND_PRIOR: f64 = 10.0;
+const ROUND_PRIOR_SECONDS: f64 = 0.5;
 /// How long a rate of [`RETURN_AT`] takes to come back to where it was throttled. Both higher and lower rates take
 /// longer, with the root of the ratio: the former for even shares, the latter to keep throttled answers few.
 const RETURN: Duration = Duration::from_millis(3_500);
@@ -103,7 +105,8 @@ impl Share {
         self.answers += 1.0;
         self.throttled += 1.0;
         let first = self.throttled < 2.0;
-        let share = if first { DECREASE } else { self.throttled / (self.answers + ROUND_PRIOR) };
+        let prior = ROUND_PRIOR.max(self.before * ROUND_PRIOR_SECONDS);
+        let share = if first { DECREASE } else { self.throttled / (self.answers + prior) };
         let target = (self.before * (1.0 - share.max(DECREASE))).max(MIN_RATE.min(self.before));
         if first || target < self.rate {
             self.rate = self.rate.min(target);
@@ -147,9 +150,9 @@ mod tests {
             share.count(at(1_001));
             share.lower(95.0, at(1_001), Duration::ZERO, at(1_020));
         }
-        assert!((58.0..62.0).contains(&share.rate()), "half of a round was throttled: {share:?}");
+        assert!((75.0..79.0).contains(&share.rate()), "half of a round was throttled: {share:?}");
         share.lower(share.rate(), at(1_030), Duration::ZERO, at(1_040));
-        assert!((55.0..59.0).contains(&share.rate()), "the next round lowers anew: {share:?}");
+        assert!((71.0..75.0).contains(&share.rate()), "the next round lowers anew: {share:?}");
     }
 
     #[test]
