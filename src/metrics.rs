@@ -11,13 +11,15 @@ mod tasks;
 use std::collections::HashMap;
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{Encoder, Error, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Error, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
+};
 
 use crate::pipeline::answer::HoldReason;
 use crate::pipeline::key::TaskId;
 
 use labels::{ChangeAction, CommitOutcome, RebalanceKind, TaskState, VerdictLabel};
-use series::{counter, counters, gauge, gauges, histogram, histograms};
+use series::{counter, counters, fractions, gauge, gauges, histogram, histograms};
 use tasks::TaskVecs;
 
 pub use series::{PartitionGauges, TopicMetrics};
@@ -66,6 +68,7 @@ pub struct Metrics {
     /// 1 while the worker makes no progress of its own.
     pub stalled: IntGauge,
     registry: Registry,
+    paced: GaugeVec,
     changes: IntCounterVec,
     dead_letters: IntCounterVec,
     commits: IntCounterVec,
@@ -103,6 +106,12 @@ impl Metrics {
                 r,
                 names::DEAD_LETTER_FAILURES,
                 "Attempts to produce a dead letter that failed",
+            )?,
+            paced: fractions(
+                r,
+                names::PACED_REQUESTS,
+                "Requests a second that throttling and our own limit leave",
+                &[],
             )?,
             assigned_partitions: gauge(r, names::ASSIGNED_PARTITIONS, "Partitions assigned to this worker")?,
             stalled: gauge(r, names::STALLED, "1 while the worker makes no progress of its own, else 0")?,
@@ -209,6 +218,14 @@ impl Metrics {
     /// Shows the state of every task, given as one entry a task with state; call it about once a second.
     pub fn show_tasks<'a>(&self, states: impl IntoIterator<Item = (&'a TaskId, TaskGauges)>) {
         self.tasks.show(states);
+    }
+
+    /// Shows the rate that requests are limited to; there is no series while there is no limit.
+    pub fn show_pace(&self, requests_per_second: Option<f64>) {
+        match requests_per_second {
+            Some(rate) => self.paced.with_label_values(&[] as &[&str]).set(rate),
+            None => self.paced.reset(),
+        }
     }
 
     /// Shows what OMS says of a routed task. Others have no such series.

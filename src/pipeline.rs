@@ -1,7 +1,7 @@
 //! The pure core: every decision of the worker, as `step(now, input) -> effects`.
 //!
 //! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
-//! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`], [`hold`]), `settle`
+//! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`]), `settle`
 //! ([`answer`], [`inquiry`], [`failure`], [`letters`]), [`commits`]; beside it `rebalance` and [`drain`].
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
@@ -33,6 +33,7 @@ pub mod retry;
 pub mod route;
 pub mod settings;
 mod settle;
+pub mod share;
 pub mod task;
 pub mod time;
 

@@ -1,8 +1,8 @@
 //! An OMS to test against: strict where OMS is (signature, ten keys an event, key encoding, known tasks), with faults
 //! on demand and a ledger of what it accepted. Runs on a thread of its own; never part of a production worker.
 //!
-//! Besides OMS's own paths it serves `GET /_simulator/ledger` (see [`Ledger`]) and `POST /_simulator/faults` (see
-//! [`Faults`]); neither needs a signature.
+//! Besides OMS's own paths it serves `GET /_simulator/ledger` (see [`Ledger`]), `GET /_simulator/totals` (see
+//! [`Totals`]) and `POST /_simulator/faults` (see [`Faults`]); none needs a signature.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};

@@ -16,6 +16,7 @@ const EXAMPLES: &str = r#"Examples:
   oms-sync-worker simulate --project p1 --task 31e9b7e6:landing --access-key AK --secret-key SK --latency 20ms
   oms-sync-worker simulate --project p1 --task t1 --fault status=503,ratio=0.1 --fault 'keys=*.bad,status=400'
   curl http://127.0.0.1:8080/_simulator/ledger
+  curl http://127.0.0.1:8080/_simulator/totals
   curl http://127.0.0.1:8080/_simulator/faults -d '{"rules":[{"failure":"reset_after","count":3}],"latency":"50ms"}'
 
 A fault is name=value pairs separated by commas, or JSON. The first that applies to a request decides.

@@ -93,7 +93,7 @@ pub(crate) struct Oms {
     pub(crate) request_timeout: Duration,
     /// Requests at once, whole worker.
     pub(crate) max_in_flight: u32,
-    /// Requests at once, one task.
+    /// Requests at once, one task; at most three quarters of `oms.max_in_flight`, the rest is left to other tasks.
     pub(crate) max_in_flight_per_task: u32,
     /// Requests a second, whole worker; `null` sets no limit of our own.
     pub(crate) max_requests_per_second: Option<f64>,

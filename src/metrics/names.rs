@@ -28,6 +28,8 @@ pub const IN_FLIGHT_SUBMISSIONS: &str = "oms_sync_in_flight_submissions";
 pub const OLDEST_PENDING: &str = "oms_sync_oldest_pending_seconds";
 /// Gauge; task.
 pub const CONCURRENCY_LIMIT: &str = "oms_sync_concurrency_limit";
+/// Gauge, requests a second; no series while there is no limit.
+pub const PACED_REQUESTS: &str = "oms_sync_paced_requests_per_second";
 /// Gauge.
 pub const UNSETTLED_CHANGES: &str = "oms_sync_unsettled_changes";
 /// Gauge, bytes.

@@ -115,7 +115,7 @@ impl Pipeline {
         }
         let probes_worker = self.hold.as_mut().map(|hold| hold.probing = true).is_some();
         let probes_task = task.block.as_mut().map(|block| block.probing = true).is_some();
-        self.pace.spend(now);
+        self.pace.spend(now, &mut self.random);
         let (id, keys, body) = (task.id.clone(), event.entries.len(), event.body(&self.entries));
         let submission = self.flight.insert(Sent { event, at: now, probes_worker, probes_task });
         out.actions.push(Effect::Submit { id: submission, task: id, body, keys });

@@ -99,6 +99,19 @@ pub struct PartitionReport {
     pub revoking: bool,
 }
 
+/// The request rate of the whole worker.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct PaceReport {
+    /// Requests a second that throttling and our own limit leave.
+    pub rate: Option<f64>,
+    /// Whether it is throttling that the rate comes from.
+    pub throttled: bool,
+    /// Until when OMS asked the whole client to be left alone.
+    pub paused_until: Time,
+    /// Whether tasks wait for the rate, or for a pause or a probe of the whole worker.
+    pub gated: bool,
+}
+
 /// All figures.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -108,8 +121,8 @@ pub struct Report {
     pub limits: (usize, usize),
     /// Why the whole worker may not send.
     pub hold: Option<HoldReport<HoldReason>>,
-    /// Requests a second that throttling and our own limit leave.
-    pub rate: Option<f64>,
+    /// The request rate.
+    pub pace: PaceReport,
     /// Whether records wait for the budget.
     pub full: bool,
     /// Whether the worker is on its way out.
@@ -142,7 +155,12 @@ impl Pipeline {
             unsettled: self.budget.used(),
             limits: self.budget.limits(),
             hold: self.hold_report(),
-            rate: self.pace.rate(),
+            pace: PaceReport {
+                rate: self.pace.rate(),
+                throttled: self.pace.is_throttled(),
+                paused_until: self.pace.not_before(),
+                gated: self.gate.is_some() && self.tasks.any_queued(),
+            },
             full: self.is_full(),
             draining: self.is_draining(),
             oldest_submission: self.flight.iter().map(|(_, sent)| sent.at).min(),

@@ -43,6 +43,16 @@ pub struct Settings {
     pub seed: u64,
 }
 
+impl Settings {
+    /// Requests out at once that one task gets: the last quarter of the worker's, at least one, is left to others, so that
+    /// a task whose answers are slow holds up none of them.
+    #[must_use]
+    pub fn task_slots(&self) -> usize {
+        let left_to_others = self.max_in_flight.div_ceil(4);
+        self.max_in_flight_per_task.min(self.max_in_flight - left_to_others).max(1)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

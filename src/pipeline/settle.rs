@@ -24,6 +24,9 @@ impl Pipeline {
         self.learn_of_credentials(&sent, &answer, now);
         self.learn_of_hold(&sent, &answer, now, out);
         self.learn_of_block(&sent, &answer, now, out);
+        if answer.verdict != Verdict::Busy(Pressure::Throttled) && matches!(answer.status, Status::Http(_)) {
+            self.pace.went_through(sent.at);
+        }
         match answer.verdict {
             Verdict::Accepted => self.accept(sent.event, now, out),
             Verdict::Refused => self.refuse(sent.event, answer, now, out),

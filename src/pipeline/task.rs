@@ -82,7 +82,7 @@ impl Task {
             pending: Pending::default(),
             parts: BTreeMap::new(),
             in_flight: 0,
-            pressure: Pressure::new(settings.max_in_flight_per_task),
+            pressure: Pressure::new(settings.task_slots()),
             block: None,
             doomed: Vec::new(),
             asking: false,

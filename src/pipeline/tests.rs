@@ -3,4 +3,5 @@
 mod cases;
 mod desk;
 mod model;
+mod pressure;
 mod world;

@@ -222,6 +222,7 @@ async fn deliver(shared: &Shared, outcome: Outcome) -> Result<Response<Body>, Br
 async fn control(shared: &Arc<Shared>, method: &Method, path: &str, body: Incoming) -> Response<Body> {
     match (method, path, read(body).await) {
         (_, _, Err(refused)) => refused,
+        (&Method::GET, "totals", Ok(_)) => answer::ok(&shared.state().ledger.totals),
         (&Method::GET, "ledger", Ok(_)) => ledger(Arc::clone(shared)).await,
         (&Method::POST, "faults", Ok(json)) => match Faults::from_json(&json) {
             Ok(faults) => {
@@ -230,7 +231,11 @@ async fn control(shared: &Arc<Shared>, method: &Method, path: &str, body: Incomi
             }
             Err(error) => answer::error(400, "SIMULATOR", &error.to_string()),
         },
-        _ => answer::error(404, "SIMULATOR", "there is GET /_simulator/ledger and POST /_simulator/faults"),
+        _ => answer::error(
+            404,
+            "SIMULATOR",
+            "there is GET /_simulator/ledger, GET /_simulator/totals and POST /_simulator/faults",
+        ),
     }
 }
 

@@ -183,6 +183,7 @@ impl Publisher {
             metrics.keys_accepted.inc_by(counts.accepted);
             metrics.keys_dead_lettered.inc_by(counts.dead_lettered);
         }
+        self.metrics.show_pace(report.pace.rate);
         self.metrics.unsettled_changes.set(whole(report.unsettled.0));
         self.metrics.unsettled_bytes.set(whole(report.unsettled.1));
         self.metrics.unsettled_changes_limit.set(whole(report.limits.0));
@@ -326,7 +327,9 @@ impl Publisher {
                 "bytes": report.unsettled.1, "bytes_limit": report.limits.1,
                 "reading_waits": report.full,
             },
-            "requests_per_second_limit": report.rate,
+            "requests_per_second_limit": report.pace.rate,
+            "requests_per_second_limited_by": report.pace.rate.map(|_| limited_by(report)),
+            "requests_paused_for_seconds": report.pace.paused_until.since(now).as_secs_f64(),
             "dead_letters": {"unacknowledged": report.letters, "failing": report.letters_failing, "problem": self.letter_problem},
             "last_commit_problem": self.last_commit,
             "partitions": partitions.collect::<Vec<_>>(),
@@ -355,11 +358,22 @@ fn waits_because(task: &TaskReport, report: &Report, now: Time) -> Option<String
         let seconds = task.paused_until.since(now).as_secs_f64();
         return Some(format!("its requests fail; the next one goes out in {seconds:.1} s"));
     }
-    let full = task.in_flight >= task.concurrency_limit;
-    Some(
-        if full { "as many requests are out as may be" } else { "it waits for company, a retry or its turn" }
-            .to_owned(),
-    )
+    if report.pace.paused_until > now {
+        let seconds = report.pace.paused_until.since(now).as_secs_f64();
+        return Some(format!("OMS throttles and asks the worker to pause; it goes on in {seconds:.1} s"));
+    }
+    if task.in_flight >= task.concurrency_limit {
+        return Some("as many requests are out as may be".to_owned());
+    }
+    if let Some(rate) = report.pace.rate.filter(|_| report.pace.gated) {
+        return Some(format!("requests are paced at {rate:.1} a second, because of {}", limited_by(report)));
+    }
+    Some("it waits for company, a retry or its turn".to_owned())
+}
+
+/// What the request rate of the whole worker comes from.
+fn limited_by(report: &Report) -> &'static str {
+    if report.pace.throttled { "throttling (429)" } else { "oms.max_requests_per_second" }
 }
 
 fn age(since: Option<Time>, now: Time) -> f64 {

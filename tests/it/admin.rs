@@ -135,6 +135,7 @@ fn health_asks_the_server() {
 fn touch(metrics: &Metrics) {
     let topic = metrics.topic("t");
     topic.consumed.inc();
+    metrics.show_pace(Some(66.5));
     topic.settled(RecordOutcome::Accepted).inc();
     metrics.changes("aws-s3", ChangeAction::Sync, "").inc();
     let routed = metrics.task(&task("routed"));
@@ -243,4 +244,15 @@ fn the_exposition_is_well_formed_and_holds_the_process() {
     }
     let helped = body.lines().filter(|line| line.starts_with("# HELP ")).count();
     assert_eq!(helped, body.lines().filter(|line| line.starts_with("# TYPE ")).count());
+}
+
+#[test]
+fn a_request_rate_is_shown_only_while_there_is_one() {
+    let metrics = Metrics::new([]).unwrap();
+    let shown = |metrics: &Metrics| metrics.text().unwrap().contains("\noms_sync_paced_requests_per_second 66.5\n");
+    assert!(!metrics.text().unwrap().contains("oms_sync_paced"));
+    metrics.show_pace(Some(66.5));
+    assert!(shown(&metrics), "{}", metrics.text().unwrap());
+    metrics.show_pace(None);
+    assert!(!metrics.text().unwrap().contains("oms_sync_paced"));
 }

@@ -15,6 +15,7 @@ mod generate;
 mod member;
 mod positions;
 mod proxy;
+mod quota;
 mod rebalance;
 mod records;
 mod signing;

@@ -63,6 +63,8 @@ async fn an_event_signed_by_the_client_is_accepted_and_in_the_ledger() {
     let after = SystemTime::now();
     assert_eq!(status, 200);
     let totals = &ledger["totals"];
+    let (_, alone) = plain("GET", format!("{}/_simulator/totals", endpoint(&simulator)), "").await;
+    assert_eq!(&alone, totals, "the totals can be had without the keys");
     assert_eq!(
         (&totals["requests"], &totals["accepted_events"], &totals["accepted_keys"]),
         (&json!(2), &json!(2), &json!(3))

@@ -262,8 +262,7 @@ fn tasks_take_turns() {
     }
     desk.read(1, "quiet", &["q"]);
     desk.answer(ACCEPTED);
-    desk.answer(ACCEPTED);
-    assert_eq!(desk.out[0].1, "quiet", "the quiet task is next but one at most");
+    assert_eq!(desk.out[0].1, "quiet", "the quiet task is next");
 }
 
 #[test]
