@@ -276,4 +276,6 @@ fn the_header_goes_before_the_task_beside_the_key() {
     assert_eq!(task(&record(Some(br#"{"sync_task_id":"own","key":"x"}"#))).as_deref(), Some("own"));
     assert_eq!(task(&with_task(&s3("ObjectCreated:Put", "x"), b"header")).as_deref(), Some("header"));
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"\xff")).as_deref(), Some("\u{fffd}"));
+    // Every change has it, so that it does not grow.
+    assert_eq!(task(&with_task(r#"{"key":"x"}"#, &[0xff; 2_000])).as_deref(), Some("\u{fffd}"));
 }
