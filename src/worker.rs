@@ -54,6 +54,8 @@ pub struct Worker {
     events: UnboundedReceiver<ConsumerEvent>,
     permits: Vec<Permit>,
     oms: Arc<OmsClient>,
+    /// With the credentials that were offered last, until they are in use.
+    candidate: Option<Arc<OmsClient>>,
     submissions: FuturesUnordered<BoxFuture<'static, Answered>>,
     dead_letters: Arc<DeadLetters>,
     inquiries: FuturesUnordered<BoxFuture<'static, (TaskId, Standing)>>,
@@ -107,6 +109,7 @@ impl Worker {
             events,
             permits: Vec::new(),
             oms,
+            candidate: None,
             submissions: FuturesUnordered::new(),
             topics: topics::Watch::start(Arc::clone(&dead_letters), config),
             dead_letters,
@@ -184,8 +187,9 @@ impl Worker {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Submit { id, task, body, keys } => {
-                let (oms, clock) = (Arc::clone(&self.oms), self.clock);
+            Effect::Submit { id, task, body, keys, candidate } => {
+                let newer = self.candidate.as_ref().filter(|_| candidate);
+                let (oms, clock) = (Arc::clone(newer.unwrap_or(&self.oms)), self.clock);
                 let sent = clock.now();
                 self.submissions.push(Box::pin(async move {
                     let answer = oms.submit(&task, body).await;
@@ -199,6 +203,12 @@ impl Worker {
                     (task, standing)
                 }));
             }
+            Effect::AdoptCredentials => {
+                if let Some(newer) = self.candidate.take() {
+                    self.oms = newer;
+                }
+            }
+            Effect::RefreshCredentials => {}
             Effect::DeadLetter(id, letter) => {
                 let report = self.dead_letters.produce(&Letter {
                     topic: self.letter_source.topic(&letter.record.topic),

@@ -6,7 +6,7 @@ use std::io;
 
 use super::error_body::bounded;
 use super::verdict::MAX_MESSAGE_BYTES;
-use crate::pipeline::answer::{Answer, Pressure, Status, Verdict};
+use crate::pipeline::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 
 pub(super) fn answer(error: reqwest::Error) -> Answer {
     let status = status(&error);
@@ -16,6 +16,18 @@ pub(super) fn answer(error: reqwest::Error) -> Answer {
         retry_after: None,
         error_code: None,
         error_message: Some(bounded(&describe(&error.without_url()), MAX_MESSAGE_BYTES)),
+        request_id: None,
+    }
+}
+
+/// Nothing was sent, because there is nothing to sign with.
+pub(super) fn no_credentials() -> Answer {
+    Answer {
+        verdict: Verdict::Hold(HoldReason::Credentials),
+        status: Status::Connect,
+        retry_after: None,
+        error_code: None,
+        error_message: Some("there are no credentials yet: nothing was sent".into()),
         request_id: None,
     }
 }

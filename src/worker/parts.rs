@@ -66,7 +66,7 @@ pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     Ok(OmsSettings {
         endpoint: oms.endpoint.clone(),
         project_id: oms.project_id.clone(),
-        credentials: Credentials::new(given.access_key.expose(), given.secret_key.expose(), token)?,
+        credentials: Credentials::new(given.access_key.expose(), given.secret_key.expose(), token)?.into(),
         connect_timeout: oms.connect_timeout,
         request_timeout: oms.request_timeout,
         ca_pem: oms.ca_file.as_ref().map(read).transpose()?,
