@@ -1,6 +1,18 @@
 //! What requests are signed with, and the sources that it comes from. Never printed, and wiped from memory when dropped.
 
+mod ask;
+mod files;
+pub mod iam_token;
+pub mod keeper;
+pub mod metadata;
+pub mod pod_identity;
+pub mod refresh;
+pub mod source;
+mod temporary;
+
 use std::fmt;
+
+pub use ask::AskerError;
 
 use zeroize::Zeroizing;
 

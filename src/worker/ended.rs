@@ -4,7 +4,7 @@ use crate::io::admin::AdminError;
 use crate::io::consumer::StartError;
 use crate::io::fault::Fault;
 use crate::oms::client::OmsClientError;
-use crate::oms::credentials::CredentialsError;
+use crate::oms::credentials::{AskerError, CredentialsError};
 
 /// How a worker ended that was asked to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +38,9 @@ pub enum WorkerError {
     /// Credentials that cannot be used.
     #[error("oms.credentials: {0}")]
     Credentials(#[from] CredentialsError),
+    /// The client that asks for credentials.
+    #[error(transparent)]
+    Asker(#[from] AskerError),
     /// The admin server.
     #[error(transparent)]
     Admin(#[from] AdminError),

@@ -19,7 +19,7 @@ const DEAD_LETTER_INTERVAL: Duration = Duration::from_mins(1);
 pub(super) fn remedy(reason: HoldReason) -> &'static str {
     match reason {
         HoldReason::Credentials => {
-            "check the credentials and the machine's clock; new ones in files or from a service are taken up at once, \
+            "check the access key, the secret key and the machine's clock; new ones in files or from a service are taken up at once, \
              for those of the configuration start the worker anew"
         }
         HoldReason::Account => "check the account in the cloud's console: restricted, frozen or not verified",

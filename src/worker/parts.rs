@@ -6,8 +6,7 @@ use prometheus::IntCounter;
 use rustc_hash::FxHashMap;
 
 use crate::config::{
-    Config, FolderMarkers as FolderPolicy, OffsetPolicy, ReadKeys, RecordFormat, Secret, Unusable as Policy,
-    WrittenKeys,
+    Config, FolderMarkers as FolderPolicy, OffsetPolicy, ReadKeys, RecordFormat, Unusable as Policy, WrittenKeys,
 };
 use crate::formats::{DecodeOptions, FolderMarkers, Format, KeyText};
 use crate::io::consumer::{Assignment, ConsumerSettings, MissingOffset};
@@ -16,7 +15,6 @@ use crate::io::fault::Fault;
 use crate::metrics::Metrics;
 use crate::metrics::labels::ChangeAction;
 use crate::oms::client::OmsSettings;
-use crate::oms::credentials::Credentials;
 use crate::oms::verdict::VerdictCodes;
 use crate::pipeline::intake::{Counted, Incoming, Intake, IntakeSettings, Tally, Unusable};
 use crate::pipeline::key::KeyEncoding;
@@ -55,10 +53,9 @@ pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
     }
 }
 
+/// Without credentials: those come from their source.
 pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     let oms = &config.oms;
-    let given = &oms.credentials;
-    let token = given.security_token.as_ref().map(Secret::expose);
     let read = |path: &std::path::PathBuf| {
         let fail = |source| WorkerError::CaFile { path: path.display().to_string(), source };
         std::fs::read(path).map_err(fail)
@@ -66,7 +63,7 @@ pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     Ok(OmsSettings {
         endpoint: oms.endpoint.clone(),
         project_id: oms.project_id.clone(),
-        credentials: Credentials::new(given.access_key.expose(), given.secret_key.expose(), token)?.into(),
+        credentials: None,
         connect_timeout: oms.connect_timeout,
         request_timeout: oms.request_timeout,
         ca_pem: oms.ca_file.as_ref().map(read).transpose()?,

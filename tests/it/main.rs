@@ -6,6 +6,7 @@ mod admin;
 mod brokers;
 mod config;
 mod consumer;
+mod credentials;
 mod dead_letter;
 mod demo;
 mod generate;
