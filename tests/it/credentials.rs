@@ -3,18 +3,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod whole;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use oms_sync_worker::oms::client::{OmsClient, OmsSettings};
 use oms_sync_worker::oms::credentials::iam_token::IamUser;
 use oms_sync_worker::oms::credentials::keeper::News;
 use oms_sync_worker::oms::credentials::pod_identity::PodIdentity;
 use oms_sync_worker::oms::credentials::refresh::{Refresher, Told};
 use oms_sync_worker::oms::credentials::source::{Obtained, Source, SourceError, Sources};
-use oms_sync_worker::oms::credentials::{Credentials, Identity};
+use oms_sync_worker::oms::credentials::{AuthToken, Credentials, Identity};
+use oms_sync_worker::pipeline::answer::{HoldReason, Verdict};
+use oms_sync_worker::pipeline::key::TaskId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+
+use crate::verdicts::settings;
 
 /// Every wait ends within this.
 const BOUND: Duration = Duration::from_mins(1);
@@ -408,4 +415,44 @@ async fn auto_takes_the_first_that_is_there_and_passes_over_none_that_is_broken(
     assert_eq!(broken.obtain().await.unwrap().identity, keys("P", "p", None), "what was taken stays");
     std::fs::remove_file(&profile).unwrap();
     check_refused(broken.obtain().await, "profile: ");
+}
+
+#[tokio::test]
+async fn a_token_of_iam_goes_into_its_header_and_nothing_is_signed() {
+    let (url, seen) = serve(|_| http(200, "", "")).await;
+    let token = Identity::Token(AuthToken::new("IAM-TOKEN").unwrap());
+    let first = OmsClient::new(OmsSettings { credentials: Some(token), ..settings(&url) }).unwrap();
+    let second = first.with_credentials(keys("AK2", "SK2", Some("T2"))).unwrap();
+    for client in [&first, &second] {
+        let task = TaskId::new("t1").unwrap();
+        let answer = client.submit(&task, bytes::Bytes::from_static(b"{}")).await;
+        assert_eq!(answer.verdict, Verdict::Accepted);
+    }
+    let seen = seen.lock().unwrap().clone();
+    assert!(seen[0].contains("x-auth-token: IAM-TOKEN\r\n") && seen[0].contains("x-project-id: p1\r\n"), "{seen:?}");
+    assert!(!seen[0].contains("authorization:") && !seen[0].contains("x-sdk-date:"), "{seen:?}");
+    assert!(seen[1].contains("Access=AK2, ") && seen[1].contains("x-security-token: T2\r\n"), "{seen:?}");
+    assert!(!seen[1].contains("x-auth-token"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn without_credentials_nothing_is_sent_at_all() {
+    let (url, seen) = serve(|_| http(200, "", "")).await;
+    let client = OmsClient::new(OmsSettings { credentials: None, ..settings(&url) }).unwrap();
+    let answer = client.submit(&TaskId::new("t1").unwrap(), bytes::Bytes::from_static(b"{}")).await;
+    assert_eq!(answer.verdict, Verdict::Hold(HoldReason::Credentials));
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_401_of_oms_with_another_time_of_day_says_that_the_clock_is_off() {
+    for (seconds, side) in [(1230, "behind"), (-1230, "ahead of")] {
+        let date = format!("date: {}\r\n", httpdate::fmt_http_date(in_future(seconds)));
+        let body = r#"{"error_code":"APIGW.0301","error_msg":"signature expired"}"#;
+        let (url, _) = serve(move |_| http(401, &date, body)).await;
+        let client = OmsClient::new(settings(&url)).unwrap();
+        let said = client.submit(&TaskId::new("t1").unwrap(), bytes::Bytes::from_static(b"{}")).await.said();
+        assert!(said.contains("this machine's clock is 20m") && said.contains(side), "{said}");
+        assert!(said.contains("APIGW.0301") && said.contains("signature expired"), "{said}");
+    }
 }
