@@ -148,7 +148,7 @@ fn touch(metrics: &Metrics) {
     );
     metrics.dead_letters("t", "too_long").inc();
     metrics.kafka_errors("Transport").inc();
-    metrics.show_credentials_expiry(Some(Duration::from_secs(1_800_000_000)));
+    metrics.show_credentials_expiry(Some(Duration::from_hours(500_000)));
     metrics.show_task_state(&task("routed"), TaskState::Stopped);
 }
 
@@ -235,7 +235,7 @@ fn the_expiry_of_credentials_is_shown_only_while_they_expire() {
     let metrics = Metrics::new([]).unwrap();
     let name = "oms_sync_credentials_expiry_timestamp_seconds";
     assert!(!metrics.text().unwrap().contains(name));
-    metrics.show_credentials_expiry(Some(Duration::from_secs(1_800_000_000)));
+    metrics.show_credentials_expiry(Some(Duration::from_hours(500_000)));
     assert!(metrics.text().unwrap().contains(&format!("{name} 1800000000\n")));
     metrics.show_credentials_expiry(None);
     assert!(!metrics.text().unwrap().contains(name));

@@ -1,5 +1,5 @@
 //! The metadata service of an ECS: temporary credentials of the machine's agency. Version 2 asks for a token first; where
-//! there is none the older way without is taken. Source: ECS guide (ecs_03_0166, ecs_03_2167) and the SDK for Python
+//! there is none the older way without is taken. Source: ECS guide (`ecs_03_0166`, `ecs_03_2167`) and the SDK for Python
 //! (`auth/internal.py`, `MetadataAccessor`).
 
 use bytes::Bytes;

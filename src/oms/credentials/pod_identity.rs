@@ -1,4 +1,4 @@
-//! The pod identity service of CCE: temporary credentials for the pod's service account. Source: CCE guide (cce_10_1110)
+//! The pod identity service of CCE: temporary credentials for the pod's service account. Source: CCE guide (`cce_10_1110`)
 //! and the SDK for Python (`auth/internal.py`, `PodIdentityAccessor`).
 
 use std::path::PathBuf;

@@ -16,7 +16,7 @@ struct Wrapped {
 }
 
 /// All spellings that Huawei Cloud's SDKs take (`auth/internal.py` of the one for Python, `_process_credential`) and those
-/// of the guide to CCE's pod identity (cce_10_1110).
+/// of the guide to CCE's pod identity (`cce_10_1110`).
 #[derive(Deserialize)]
 struct Keys {
     #[serde(alias = "accessKeyId", alias = "access_key_id")]

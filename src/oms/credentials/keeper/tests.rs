@@ -37,12 +37,11 @@ fn taken(whole: bool, content: impl Fn(u64) -> Option<(&'static str, &'static st
         if !keeper.is_due(at(second)) {
             continue;
         }
-        let news = match content(second) {
-            Some((access, secret)) => keeper.obtained(read(keys(access, secret), whole), true, at(second), &mut random),
-            None => {
-                let error = SourceError::Unavailable("empty".to_owned());
-                keeper.failed(&error, true, at(second), &mut random)
-            }
+        let news = if let Some((access, secret)) = content(second) {
+            keeper.obtained(read(keys(access, secret), whole), true, at(second), &mut random)
+        } else {
+            let error = SourceError::Unavailable("empty".to_owned());
+            keeper.failed(&error, true, at(second), &mut random)
         };
         if let Some(News::Offered(Identity::Keys(it))) = news {
             taken.push((second, format!("{}{}", it.access_key(), it.secret_key())));
@@ -91,7 +90,7 @@ fn temporary_credentials_are_renewed_well_before_they_end_and_not_by_all_at_once
         }
         let (first, last) = (*waits.iter().min().unwrap(), *waits.iter().max().unwrap());
         assert!(first >= left / 2 && last <= left.mul_f64(0.67), "{first:?} {last:?} of {left:?}");
-        assert!(last - first > left / 10, "spread: {first:?} {last:?}");
+        assert!(last > first + left / 10, "spread: {first:?} {last:?}");
     }
 }
 
@@ -132,7 +131,7 @@ fn an_outage_of_the_source_is_told_once_and_the_credentials_last_to_their_end() 
     );
     assert!((60..180).contains(&questions), "about once a minute: {questions}");
     let back = keeper.obtained(temporary(keys("B", "b"), HOUR), false, now, &mut random);
-    assert!(is_offer(back.as_ref()) && keeper.next() > now.after(HOUR / 2 - MIN_INTERVAL));
+    assert!(is_offer(back.as_ref()) && keeper.next() > now.after(HOUR / 3));
 }
 
 #[test]
