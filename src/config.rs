@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use problem::Findings;
 use schema::Node;
 
+pub use document::CredentialSource;
 pub use effective::{Effective, Setting};
 pub use environment::PREFIX;
 pub use problem::{Problem, Problems};
@@ -39,7 +40,7 @@ pub use sections::{
     Admin, DeadLetter, Events, Limits, Log, LogFormat, OffsetPolicy, ReadKeys, Records, Retry, Shutdown, TopicRecords,
     Unusable, WrittenKeys,
 };
-pub use settings::{Config, Credentials, Kafka, Oms, Route};
+pub use settings::{AccessKeys, Config, Credentials, IamUser, Kafka, Oms, Route};
 pub use table::markdown_table;
 
 /// Names the file where the command line does not.

@@ -67,6 +67,7 @@ pub struct Metrics {
     pub assigned_partitions: IntGauge,
     /// 1 while the worker makes no progress of its own.
     pub stalled: IntGauge,
+    credentials_expiry: IntGaugeVec,
     registry: Registry,
     paced: GaugeVec,
     changes: IntCounterVec,
@@ -126,6 +127,12 @@ impl Metrics {
             rebalances: counters(r, names::REBALANCES, "Changes of the assignment", &["kind"])?,
             kafka_errors: counters(r, names::KAFKA_ERRORS, "Errors reported by librdkafka", &["code"])?,
             hold: gauges(r, names::HOLD, "1 while nothing but probes is sent for this reason", &["reason", "task"])?,
+            credentials_expiry: gauges(
+                r,
+                names::CREDENTIALS_EXPIRY,
+                "When the credentials expire, seconds since the Unix epoch; absent where they do not",
+                &[],
+            )?,
             durations: durations(r)?,
             topics: TopicVecs::new(r)?,
             partitions: PartitionVecs::new(r)?,
@@ -231,6 +238,17 @@ impl Metrics {
     /// Shows what OMS says of a routed task. Others have no such series.
     pub fn show_task_state(&self, task: &TaskId, state: TaskState) {
         self.tasks.show_state(task, state);
+    }
+
+    /// Shows when the credentials expire, since the Unix epoch; the series is there only while they do.
+    pub fn show_credentials_expiry(&self, at: Option<std::time::Duration>) {
+        match at {
+            Some(at) => {
+                let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+                self.credentials_expiry.with_label_values::<&str>(&[]).set(seconds);
+            }
+            None => self.credentials_expiry.reset(),
+        }
     }
 
     /// Shows the holds in force, all of them; every other one becomes 0. A hold of the whole worker has no task.

@@ -1,6 +1,7 @@
 //! What is OMS's, and only that: signing, credentials, the client, and what its answers mean.
 
 pub mod client;
+pub mod clock;
 mod codes;
 pub mod credentials;
 mod error_body;

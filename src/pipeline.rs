@@ -1,16 +1,19 @@
 //! The pure core: every decision of the worker, as `step(now, input) -> effects`.
 //!
 //! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
-//! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`]), `settle`
-//! ([`answer`], [`inquiry`], [`failure`], [`letters`]), [`commits`]; beside it `rebalance` and [`drain`].
+//! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`],
+//! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], [`failure`], [`letters`]), [`commits`]; beside it
+//! `rebalance` and [`drain`].
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
-//! record, answer or tick costs more than O(log n) of what waits; a rebalance may walk all of it once.
+//! record, answer or tick costs more than O(log n) of what waits; a rebalance or a change of
+//! credentials may walk all of it once.
 
 mod admit;
 pub mod answer;
 pub mod budget;
 pub mod commits;
+pub mod credentials;
 mod dispatch;
 pub mod drain;
 pub mod entry;
@@ -36,6 +39,7 @@ mod settle;
 pub mod share;
 pub mod task;
 pub mod time;
+pub mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -48,10 +52,11 @@ use bytes::Bytes;
 use answer::{Answer, HoldReason};
 use budget::Budget;
 use commits::Commits;
+use credentials::CredentialNews;
 use dispatch::Flight;
 use drain::Drain;
 use entry::Entries;
-use hold::{CredentialTrust, Hold};
+use hold::Hold;
 use inquiry::Standing;
 use intake::Incoming;
 use key::TaskId;
@@ -63,6 +68,7 @@ use report::SettledCounts;
 use settings::Settings;
 use task::{Block, Tasks};
 use time::Time;
+use trust::CredentialTrust;
 
 /// Names a submission until its answer comes.
 pub type SubmissionId = usize;
@@ -99,6 +105,8 @@ pub enum Input {
     LetterDone(LetterId, bool),
     /// The commit that was asked for has its result.
     Committed(Result<(), CommitError>),
+    /// Something about the credentials. Without any such news there are some from the start.
+    Credentials(CredentialNews),
     /// Time went by.
     Tick,
     /// The worker is to end: settle what is under way and say when that is done.
@@ -127,9 +135,15 @@ pub enum Effect {
         body: Bytes,
         /// Keys in it.
         keys: usize,
+        /// Whether to sign it with the credentials that were offered last; else with those in use.
+        candidate: bool,
     },
-    /// Ask OMS how a task stands.
+    /// Ask OMS how a task stands, with the credentials in use.
     AskTask(TaskId),
+    /// From now on the credentials that were offered last are in use.
+    AdoptCredentials,
+    /// OMS refuses the credentials: see whether there are others.
+    RefreshCredentials,
     /// Write a dead letter.
     DeadLetter(LetterId, Arc<DeadLetter>),
     /// Commit these next offsets.
@@ -158,6 +172,8 @@ pub enum Notice {
     HoldGoesOn(HoldReason, Box<str>),
     /// It goes on.
     HoldEnded(HoldReason),
+    /// Offered credentials were refused; those in use are used on.
+    CredentialsRefused(Box<str>),
     /// One task holds.
     TaskBlocked(TaskId, Block, Box<str>),
     /// It goes on.
@@ -255,6 +271,7 @@ impl Pipeline {
             Input::TaskStands(task, standing) => self.task_stands(&task, standing, now, out),
             Input::LetterDone(id, written) => self.letter_done(id, written, now),
             Input::Committed(result) => self.committed(result),
+            Input::Credentials(news) => self.credentials_changed(news, now, out),
             Input::Tick => {}
             Input::Drain => self.begin_drain(now),
         }

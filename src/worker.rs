@@ -2,6 +2,7 @@
 //! Every decision is the pipeline's; nothing here waits for anything but the loop's next input.
 
 mod clock;
+pub(crate) mod credentials;
 mod ended;
 mod letter;
 mod notices;
@@ -29,7 +30,9 @@ use crate::io::signal::Ending;
 use crate::metrics::Metrics;
 use crate::metrics::labels::{CommitOutcome, RebalanceKind};
 use crate::oms::client::OmsClient;
+use crate::oms::credentials::refresh::Refresher;
 use crate::pipeline::answer::{Answer, Verdict};
+use crate::pipeline::credentials::CredentialNews;
 use crate::pipeline::inquiry::Standing;
 use crate::pipeline::key::TaskId;
 use crate::pipeline::letters::{DeadLetter, LetterId};
@@ -37,6 +40,7 @@ use crate::pipeline::record::Record;
 use crate::pipeline::{CommitError, Effect, Effects, Input, Pipeline, SubmissionId};
 
 use clock::Clock;
+use credentials::CredentialStatus;
 pub use ended::{Ended, WorkerError};
 pub(crate) use parts::intake;
 use publish::Publisher;
@@ -55,6 +59,10 @@ pub struct Worker {
     events: UnboundedReceiver<ConsumerEvent>,
     permits: Vec<Permit>,
     oms: Arc<OmsClient>,
+    /// With the credentials that were offered last, until they are in use.
+    candidate: Option<Arc<OmsClient>>,
+    credentials: CredentialStatus,
+    refresher: Refresher,
     submissions: FuturesUnordered<BoxFuture<'static, Answered>>,
     dead_letters: Arc<DeadLetters>,
     inquiries: FuturesUnordered<BoxFuture<'static, (TaskId, Standing)>>,
@@ -95,12 +103,17 @@ impl Worker {
         let metrics = Arc::new(Metrics::new(config.routes.iter().map(|route| route.task.clone()))?);
         let state = Arc::new(AdminState::new(config.shutdown.stall_timeout));
         let admin = Admin::start(config.admin.listen, Arc::clone(&state), Arc::clone(&metrics))?;
-        let oms = Arc::new(OmsClient::new(parts::oms(config)?)?);
+        let mut settings = parts::oms(config)?;
+        let sources = credentials::sources(config, settings.ca_pem.as_deref())?;
+        settings.credentials = sources.given().cloned();
+        let awaited = settings.credentials.is_none();
+        let oms = Arc::new(OmsClient::new(settings)?);
         let dead_letters = Arc::new(DeadLetters::new(parts::producer(config)).map_err(WorkerError::Producer)?);
         let take = parts::counted_intake(config, &metrics);
         let (consumer, events) = KafkaConsumer::start(&parts::consumer(config), take)?;
         let clock = Clock::start();
-        Ok(Self {
+        let credentials = CredentialStatus { source: (!awaited).then_some("static"), ..CredentialStatus::default() };
+        let mut worker = Self {
             clock,
             pipeline: Pipeline::new(parts::pipeline(config, fastrand::u64(..))),
             effects: Effects::default(),
@@ -108,6 +121,9 @@ impl Worker {
             events,
             permits: Vec::new(),
             oms,
+            candidate: None,
+            credentials,
+            refresher: Refresher::start(sources),
             submissions: FuturesUnordered::new(),
             topics: topics::Watch::start(Arc::clone(&dead_letters), config),
             dead_letters,
@@ -122,7 +138,13 @@ impl Worker {
             admin,
             drained: None,
             leave_timeout: config.shutdown.drain_timeout.mul_f64(LEAVE_SHARE),
-        })
+        };
+        if awaited {
+            worker.step(Input::Credentials(CredentialNews::Awaited));
+        } else {
+            info!(source = "static", "credentials are those of the configuration or the environment");
+        }
+        Ok(worker)
     }
 
     /// Where the admin server listens.
@@ -151,6 +173,7 @@ impl Worker {
                 Some(written) = self.letters.next() => self.written(written),
                 Some((task, standing)) = self.inquiries.next() => self.step(Input::TaskStands(task, standing)),
                 event = self.events.recv() => self.happened(event.ok_or(WorkerError::ConsumerGone)?)?,
+                told = self.refresher.changed() => self.credentials_changed(told),
                 () = sleep, if wakeup.is_some() => self.step(Input::Tick),
                 problems = self.topics.changed() => self.publisher.topic_problems(problems),
                 _ = publish.tick() => self.publish(),
@@ -185,8 +208,9 @@ impl Worker {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Submit { id, task, body, keys } => {
-                let (oms, clock) = (Arc::clone(&self.oms), self.clock);
+            Effect::Submit { id, task, body, keys, candidate } => {
+                let newer = self.candidate.as_ref().filter(|_| candidate);
+                let (oms, clock) = (Arc::clone(newer.unwrap_or(&self.oms)), self.clock);
                 let sent = clock.now();
                 self.submissions.push(Box::pin(async move {
                     let answer = oms.submit(&task, body).await;
@@ -200,6 +224,12 @@ impl Worker {
                     (task, standing)
                 }));
             }
+            Effect::AdoptCredentials => {
+                if let Some(newer) = self.candidate.take() {
+                    self.oms = newer;
+                }
+            }
+            Effect::RefreshCredentials => self.refresher.hurry(),
             Effect::DeadLetter(id, letter) => {
                 let report = self.dead_letters.produce(&Letter {
                     topic: self.letter_source.topic(&letter.record.topic),
@@ -331,7 +361,7 @@ impl Worker {
             self.letters_failing = false;
             info!("dead letters are written again");
         }
-        self.publisher.publish(&report, now, self.clock.time_of(last_turn));
+        self.publisher.publish(&report, &self.credentials, now, self.clock.time_of(last_turn));
     }
 
     /// Leaves the group, so that others need not wait for this member's session to end.

@@ -127,10 +127,10 @@ impl Default for Oms {
 }
 
 /// Who signs the requests.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Credentials {
-    /// Where credentials come from. Now: `auto` and `static`, both from the keys below or the environment.
+    /// Where credentials come from. `auto` takes the first that is there: the keys below, `file`, `profile`, `cce`, `ecs`.
     pub(crate) source: CredentialSource,
     /// Access key. Also `HUAWEICLOUD_SDK_AK`, `CLOUD_SDK_AK`.
     pub(crate) access_key: Option<Secret>,
@@ -138,33 +138,68 @@ pub(crate) struct Credentials {
     pub(crate) secret_key: Option<Secret>,
     /// Security token of a temporary access key. Also `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
     pub(crate) security_token: Option<Secret>,
-    /// For the source `file`: a directory with `access-key`, `secret-key` and `security-token`. Not available yet.
-    pub(crate) directory: Option<PathBuf>,
+    /// For `file`: a directory with the files `access-key`, `secret-key` and perhaps `security-token`, such as a mounted Secret; looked at every 5 s.
+    pub(crate) directory: PathBuf,
+    /// For `profile`: an INI file whose section `[basic]` has `ak`, `sk` and perhaps `security_token`. Also `HUAWEICLOUD_SDK_CREDENTIALS_FILE`; else `~/.huaweicloud/credentials`.
+    pub(crate) profile_file: Option<PathBuf>,
+    /// For `ecs`: the metadata service.
+    pub(crate) metadata_endpoint: String,
+    /// For `cce`: the pod identity service. Also `HC_CONTAINER_CREDENTIALS_FULL_URI`, which CCE sets.
+    pub(crate) pod_identity_url: Option<String>,
+    /// For `cce`: the file with the pod's token. Also `HC_CONTAINER_AUTHORIZATION_TOKEN_FILE`, which CCE sets.
+    pub(crate) pod_identity_token_file: Option<PathBuf>,
+    /// For `token`: base URL of IAM. Also `HUAWEICLOUD_SDK_IAM_ENDPOINT`; else that of the region, or `https://iam.myhuaweicloud.com`.
+    pub(crate) iam_endpoint: Option<String>,
     pub(crate) user: User,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self {
+            source: CredentialSource::Auto,
+            access_key: None,
+            secret_key: None,
+            security_token: None,
+            directory: PathBuf::from("/etc/oms-sync/credentials"),
+            profile_file: None,
+            metadata_endpoint: crate::oms::credentials::metadata::METADATA_ENDPOINT.to_owned(),
+            pod_identity_url: None,
+            pod_identity_token_file: None,
+            iam_endpoint: None,
+            user: User::default(),
+        }
+    }
 }
 
 /// For the source `token`: an IAM user.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct User {
-    /// Name of the account. Not available yet.
+    /// Name of the account that the user belongs to.
     pub(crate) domain: Option<String>,
-    /// Name of the IAM user. Not available yet.
+    /// Name of the IAM user.
     pub(crate) name: Option<String>,
-    /// Password of the IAM user. Not available yet.
+    /// Password of the IAM user.
     pub(crate) password: Option<Secret>,
 }
 
 /// Where credentials come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum CredentialSource {
+pub enum CredentialSource {
+    /// The first that is there.
     #[default]
     Auto,
+    /// The configuration or the environment.
     Static,
+    /// Files of a directory.
     File,
+    /// The profile file of Huawei Cloud's SDKs.
     Profile,
+    /// The metadata service of an ECS.
     Ecs,
+    /// The pod identity service of CCE.
     Cce,
+    /// A token of IAM.
     Token,
 }

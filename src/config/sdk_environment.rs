@@ -7,6 +7,14 @@ use super::problem::Origins;
 /// Families of variables, the first that fits wins. Source: Huawei Cloud's SDKs for Python, Go and Java.
 const FAMILIES: [&str; 2] = ["HUAWEICLOUD_SDK", "CLOUD_SDK"];
 
+/// Where credentials come from, by the variables that the SDKs and CCE use for it. Source: the SDK for Python.
+const SERVICES: [(&str, &str); 4] = [
+    ("profile_file", "HUAWEICLOUD_SDK_CREDENTIALS_FILE"),
+    ("pod_identity_url", "HC_CONTAINER_CREDENTIALS_FULL_URI"),
+    ("pod_identity_token_file", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+    ("iam_endpoint", "HUAWEICLOUD_SDK_IAM_ENDPOINT"),
+];
+
 /// Fills in credentials and project where they are missing.
 ///
 /// A family whose access key is not the one in use gives nothing, and a token never comes without its access key:
@@ -21,6 +29,11 @@ pub(super) fn fill(variables: &[(String, String)], tree: &mut Value, origins: &m
     let Some(credentials) = section(oms, "credentials") else {
         return;
     };
+    for (key, name) in SERVICES {
+        set(credentials, origins, "oms.credentials", key, variable(name.to_owned()));
+    }
+    let profile = variable("HOME".to_owned()).map(|(name, home)| (name, format!("{home}/.huaweicloud/credentials")));
+    set(credentials, origins, "oms.credentials", "profile_file", profile);
     for family in FAMILIES {
         let access_key = variable(format!("{family}_AK"));
         let in_use = credentials.get("access_key").and_then(Value::as_str).map(str::trim);

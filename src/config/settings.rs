@@ -8,6 +8,7 @@ use crate::formats::{DecodeOptions, KeyText};
 use crate::oms::verdict::VerdictCodes;
 use crate::pipeline::key::TaskId;
 
+use super::document::CredentialSource;
 use super::properties::Properties;
 use super::secret::Secret;
 use super::sections::{
@@ -89,15 +90,47 @@ pub struct Oms {
     pub verdict_codes: VerdictCodes,
 }
 
-/// Static credentials. None of them is empty or holds blanks or control characters.
+/// Where credentials come from, and what each source needs to know.
 #[derive(Clone, Debug)]
 pub struct Credentials {
+    /// Which source; what `static` and `token` need is there.
+    pub source: CredentialSource,
+    /// An access key that was written or in the environment.
+    pub keys: Option<AccessKeys>,
+    /// For `file`.
+    pub directory: PathBuf,
+    /// For `profile`; `None` where no home directory is known either.
+    pub profile_file: Option<PathBuf>,
+    /// For `ecs`: URL without a slash at its end.
+    pub metadata_endpoint: String,
+    /// For `cce`: URL and token file.
+    pub pod_identity: Option<(String, PathBuf)>,
+    /// For `token`: URL of IAM without a slash at its end.
+    pub iam_endpoint: String,
+    /// For `token`.
+    pub user: Option<IamUser>,
+}
+
+/// An access key. No part is empty or holds blanks or control characters.
+#[derive(Clone, Debug)]
+pub struct AccessKeys {
     /// Access key.
     pub access_key: Secret,
     /// Secret key.
     pub secret_key: Secret,
     /// Security token of a temporary access key.
     pub security_token: Option<Secret>,
+}
+
+/// A user of IAM. No part is empty.
+#[derive(Clone, Debug)]
+pub struct IamUser {
+    /// Name of its account.
+    pub domain: String,
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: Secret,
 }
 
 /// A bucket, or a part of it, and the task that gets its changes.

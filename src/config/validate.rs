@@ -1,5 +1,6 @@
 //! The written document to the validated [`Config`]: every rule that a type alone does not keep. Changes no value.
 
+mod credentials;
 pub(super) mod oms;
 mod properties;
 mod ranges;

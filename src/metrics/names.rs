@@ -60,6 +60,8 @@ pub const HOLD: &str = "oms_sync_hold";
 pub const TASK_STATE: &str = "oms_sync_task_state";
 /// Gauge; task.
 pub const LONE_RETRY_KEYS: &str = "oms_sync_lone_retry_keys";
+/// Gauge, seconds since the Unix epoch; only while the credentials expire.
+pub const CREDENTIALS_EXPIRY: &str = "oms_sync_credentials_expiry_timestamp_seconds";
 /// Counter; code.
 pub const KAFKA_ERRORS: &str = "oms_sync_kafka_errors_total";
 /// Gauge 0/1.

@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, Method, Response, Url};
 
-use super::credentials::Credentials;
+use super::credentials::Identity;
 use super::failure;
 use super::sign::{SignError, Signer, date_text};
 use super::trust::{self, TrustError};
@@ -27,6 +27,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
 const SDK_DATE: HeaderName = HeaderName::from_static("x-sdk-date");
 const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-security-token");
+const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the client needs to know.
@@ -36,8 +37,8 @@ pub struct OmsSettings {
     pub endpoint: String,
     /// Project that the tasks belong to.
     pub project_id: String,
-    /// What requests are signed with.
-    pub credentials: Credentials,
+    /// What requests are signed with; `None` where it is not known yet. See [`OmsClient::with_credentials`].
+    pub credentials: Option<Identity>,
     /// Bound of making a connection, TLS included.
     pub connect_timeout: Duration,
     /// Bound of a whole attempt, from connecting to the last byte of the answer.
@@ -59,9 +60,9 @@ pub enum OmsClientError {
     /// The project id cannot go into a header.
     #[error("oms.project_id holds a character that cannot go into a header: write it as the console shows it")]
     ProjectId,
-    /// The security token cannot go into a header.
-    #[error("the security token holds a character that cannot go into a header: copy it again")]
-    SecurityToken,
+    /// The security token or IAM token cannot go into a header.
+    #[error("the token holds a character that cannot go into a header: copy it again")]
+    Token,
     /// The extra trust anchors are not PEM certificates.
     #[error("oms.ca_file: {0}")]
     CaFile(#[from] TrustError),
@@ -76,15 +77,18 @@ pub enum OmsClientError {
     Http(String),
 }
 
-/// Submits events to OMS. Cheap to share by reference; connections are pooled inside.
+/// Submits events to OMS. Cheap to share by reference; connections are pooled inside. Its credentials never change:
+/// others make another client of the same pool.
 pub struct OmsClient {
     http: Client,
-    signer: Signer,
+    proof: Option<Proof>,
+    /// `Host` as it goes over the wire, for signatures.
+    host: String,
+    project_id: String,
     /// Endpoint without a `/` at its end.
     base: String,
     /// Path of the project's tasks: that of the endpoint, then `/v2/{project_id}/sync-tasks`.
     tasks_path: String,
-    credentials: Credentials,
     codes: VerdictCodes,
     /// `x-sdk-date` of the second it was written for.
     date: Mutex<(u64, HeaderValue)>,
@@ -99,12 +103,27 @@ impl OmsClient {
         let path = url.path().trim_end_matches('/');
         Ok(Self {
             http: http_client(&settings, &url)?,
-            signer: Signer::new(&settings.credentials, &host, &settings.project_id)?,
+            proof: settings.credentials.map(|it| Proof::new(it, &host, &settings.project_id)).transpose()?,
             tasks_path: format!("{path}/v2/{}/sync-tasks", settings.project_id),
             base: base[..base.len() - path.len()].to_owned(),
-            credentials: settings.credentials,
+            host,
+            project_id: settings.project_id,
             codes: settings.codes,
-            date: Mutex::new((u64::MAX, HeaderValue::from_static(""))),
+            date: no_date(),
+        })
+    }
+
+    /// The same client with other credentials: connections are shared, requests that are out keep theirs.
+    pub fn with_credentials(&self, identity: Identity) -> Result<Self, OmsClientError> {
+        Ok(Self {
+            http: self.http.clone(),
+            proof: Some(Proof::new(identity, &self.host, &self.project_id)?),
+            host: self.host.clone(),
+            project_id: self.project_id.clone(),
+            base: self.base.clone(),
+            tasks_path: self.tasks_path.clone(),
+            codes: self.codes.clone(),
+            date: no_date(),
         })
     }
 
@@ -115,7 +134,7 @@ impl OmsClient {
         let path = format!("{}/{}/events", self.tasks_path, task.as_str());
         match self.send(Method::POST, &path, "", body, SystemTime::now()).await {
             Ok(reply) => self.classify(&reply, SystemTime::now()),
-            Err(error) => failure::answer(error),
+            Err(answer) => *answer,
         }
     }
 
@@ -123,8 +142,7 @@ impl OmsClient {
     #[expect(clippy::disallowed_methods, reason = "a shell: the signature and Retry-After dates need the time")]
     pub(super) async fn query(&self, path: &str, query: &str) -> Result<Vec<u8>, Box<Answer>> {
         let path = format!("{}{path}", self.tasks_path);
-        let reply = self.send(Method::GET, &path, query, Bytes::new(), SystemTime::now()).await;
-        let reply = reply.map_err(|error| Box::new(failure::answer(error)))?;
+        let reply = self.send(Method::GET, &path, query, Bytes::new(), SystemTime::now()).await?;
         let answer = self.classify(&reply, SystemTime::now());
         if answer.verdict == Verdict::Accepted { Ok(reply.body) } else { Err(Box::new(answer)) }
     }
@@ -135,10 +153,11 @@ impl OmsClient {
             status: reply.status,
             retry_after: header(&RETRY_AFTER),
             request_id: header(&REQUEST_ID),
+            date: header(&DATE),
             body: &reply.body,
             is_cut_off: reply.is_cut_off,
         };
-        classify(&parts, now, &self.codes, self.credentials.security_token())
+        classify(&parts, now, &self.codes, self.proof.as_ref().and_then(|proof| proof.identity.token()))
     }
 
     /// Signs and sends; `path` and `query` are in canonical form already.
@@ -149,20 +168,21 @@ impl OmsClient {
         query: &str,
         body: Bytes,
         now: SystemTime,
-    ) -> Result<RawReply, reqwest::Error> {
-        let date = self.date(now);
-        let date_text = date.to_str().unwrap_or_default();
-        let authorization = self.signer.authorization(method.as_str(), path, query, date_text, &body);
+    ) -> Result<RawReply, Box<Answer>> {
+        let Some(proof) = &self.proof else { return Err(Box::new(failure::no_credentials())) };
         let separator = if query.is_empty() { "" } else { "?" };
-        let response = self
-            .http
-            .request(method, format!("{}{path}{separator}{query}", self.base))
-            .header(SDK_DATE, date)
-            .header(AUTHORIZATION, authorization)
-            .body(body)
-            .send()
-            .await?;
-        read(response).await
+        let mut request = self.http.request(method.clone(), format!("{}{path}{separator}{query}", self.base));
+        if let Some((name, token)) = &proof.token {
+            request = request.header(name, token);
+        }
+        if let Some(signer) = &proof.signer {
+            let date = self.date(now);
+            let date_text = date.to_str().unwrap_or_default();
+            let authorization = signer.authorization(method.as_str(), path, query, date_text, &body);
+            request = request.header(SDK_DATE, date).header(AUTHORIZATION, authorization);
+        }
+        let answered = async { read(request.body(body).send().await?).await };
+        answered.await.map_err(|error| Box::new(failure::answer(error)))
     }
 
     fn date(&self, now: SystemTime) -> HeaderValue {
@@ -175,6 +195,34 @@ impl OmsClient {
         }
         kept.1.clone()
     }
+}
+
+/// What goes with each request so that OMS knows whose it is.
+struct Proof {
+    identity: Identity,
+    /// For an access key; a token of IAM signs nothing.
+    signer: Option<Signer>,
+    token: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Proof {
+    fn new(identity: Identity, host: &str, project_id: &str) -> Result<Self, OmsClientError> {
+        let (signer, name) = match &identity {
+            Identity::Keys(credentials) => (Some(Signer::new(credentials, host, project_id)?), SECURITY_TOKEN),
+            Identity::Token(_) => (None, AUTH_TOKEN),
+        };
+        let header = |text: &str| {
+            let mut value = HeaderValue::from_str(text).map_err(|_| OmsClientError::Token)?;
+            value.set_sensitive(true);
+            Ok::<_, OmsClientError>((name, value))
+        };
+        let token = identity.token().map(header).transpose()?;
+        Ok(Self { identity, signer, token })
+    }
+}
+
+fn no_date() -> Mutex<(u64, HeaderValue)> {
+    Mutex::new((u64::MAX, HeaderValue::from_static("")))
 }
 
 /// An answer, before anyone has judged it.
@@ -253,13 +301,7 @@ fn anchors(settings: &OmsSettings, url: &Url) -> Result<Vec<Certificate>, OmsCli
 
 fn constant_headers(settings: &OmsSettings) -> Result<HeaderMap, OmsClientError> {
     let project_id = HeaderValue::from_str(&settings.project_id).map_err(|_| OmsClientError::ProjectId)?;
-    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON), (PROJECT_ID, project_id)]);
-    if let Some(token) = settings.credentials.security_token() {
-        let mut token = HeaderValue::from_str(token).map_err(|_| OmsClientError::SecurityToken)?;
-        token.set_sensitive(true);
-        headers.insert(SECURITY_TOKEN, token);
-    }
-    Ok(headers)
+    Ok(HeaderMap::from_iter([(CONTENT_TYPE, JSON), (PROJECT_ID, project_id)]))
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -271,12 +313,13 @@ fn is_loopback(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oms::credentials::Credentials;
 
     fn settings(endpoint: &str) -> OmsSettings {
         OmsSettings {
             endpoint: endpoint.to_owned(),
             project_id: "p".to_owned(),
-            credentials: Credentials::new("AK", "SK", None).unwrap(),
+            credentials: Credentials::new("AK", "SK", None).unwrap().into(),
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(1),
             ca_pem: None,

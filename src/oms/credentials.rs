@@ -1,6 +1,18 @@
-//! What requests are signed with. Never printed, and wiped from memory when dropped.
+//! What requests are signed with, and the sources that it comes from. Never printed, and wiped from memory when dropped.
+
+mod ask;
+mod files;
+pub mod iam_token;
+pub mod keeper;
+pub mod metadata;
+pub mod pod_identity;
+pub mod refresh;
+pub mod source;
+mod temporary;
 
 use std::fmt;
+
+pub use ask::AskerError;
 
 use zeroize::Zeroizing;
 
@@ -35,6 +47,8 @@ pub enum Part {
     SecretKey,
     /// The token of temporary credentials.
     SecurityToken,
+    /// A token of IAM.
+    AuthToken,
 }
 
 impl fmt::Display for Part {
@@ -43,7 +57,57 @@ impl fmt::Display for Part {
             Self::AccessKey => "access key",
             Self::SecretKey => "secret key",
             Self::SecurityToken => "security token",
+            Self::AuthToken => "IAM token",
         })
+    }
+}
+
+/// What a request proves itself with. Neither is ever printed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Identity {
+    /// A signature made with an access key.
+    Keys(Credentials),
+    /// A token of IAM, sent as it is.
+    Token(AuthToken),
+}
+
+/// A token of IAM, for the header `X-Auth-Token`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthToken(Zeroizing<String>);
+
+impl AuthToken {
+    /// Trims it; it must be what can go into a header.
+    pub fn new(text: &str) -> Result<Self, CredentialsError> {
+        Ok(Self(header_text(text, Part::AuthToken)?))
+    }
+
+    /// The token itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AuthToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthToken(***)")
+    }
+}
+
+impl From<Credentials> for Option<Identity> {
+    fn from(credentials: Credentials) -> Self {
+        Some(Identity::Keys(credentials))
+    }
+}
+
+impl Identity {
+    /// The part that an answer may echo and that must not be shown.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        match self {
+            Self::Keys(credentials) => credentials.security_token(),
+            Self::Token(token) => Some(token.expose()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 
 use super::error_body::bounded;
 use super::verdict::MAX_MESSAGE_BYTES;
-use crate::pipeline::answer::{Answer, Pressure, Status, Verdict};
+use crate::pipeline::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 
 /// What to do where the other side ended the handshake without a word.
 const CUT_SHORT: &str = "check host and port of oms.endpoint, and whether a proxy in between lets TLS through";
@@ -22,6 +22,18 @@ pub(super) fn answer(error: reqwest::Error) -> Answer {
         retry_after: None,
         error_code: None,
         error_message: Some(format!("{what}; {advice}").into()),
+        request_id: None,
+    }
+}
+
+/// Nothing was sent, because there is nothing to sign with.
+pub(super) fn no_credentials() -> Answer {
+    Answer {
+        verdict: Verdict::Hold(HoldReason::Credentials),
+        status: Status::Connect,
+        retry_after: None,
+        error_code: None,
+        error_message: Some("there are no credentials yet: nothing was sent".into()),
         request_id: None,
     }
 }

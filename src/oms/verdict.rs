@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::pipeline::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 
+use super::clock;
 pub use super::codes::VerdictCodes;
 use super::error_body::{self, ErrorBody};
 
@@ -25,6 +26,8 @@ pub struct Reply<'a> {
     pub retry_after: Option<&'a str>,
     /// `X-Request-Id`.
     pub request_id: Option<&'a str>,
+    /// `Date`: what the other side's clock showed.
+    pub date: Option<&'a str>,
     /// The body, or its bounded beginning.
     pub body: &'a [u8],
     /// Whether there was more. The beginning of a body tells nothing: it may be blank, or whole JSON, by chance.
@@ -32,7 +35,8 @@ pub struct Reply<'a> {
 }
 
 /// Classifies a complete answer. `now` is its arrival, for a `Retry-After` that is a date. `token` is removed from the
-/// message wherever it stands: a gateway may echo the signed headers.
+/// message wherever it stands: a gateway may echo the signed headers. Where a signature was refused and the clocks
+/// disagree, the message begins with that.
 #[must_use]
 pub fn classify(reply: &Reply<'_>, now: SystemTime, codes: &VerdictCodes, token: Option<&str>) -> Answer {
     let error = if reply.is_cut_off { ErrorBody::NotJson } else { error_body::parse(reply.body) };
@@ -40,6 +44,14 @@ pub fn classify(reply: &Reply<'_>, now: SystemTime, codes: &VerdictCodes, token:
         ErrorBody::Error { message, .. } => message.as_deref().map(|m| clean(m, token)),
         ErrorBody::NotJson => Some(clean(&String::from_utf8_lossy(reply.body), token)),
         ErrorBody::Empty | ErrorBody::OtherJson => None,
+    };
+    let skew = if reply.status == 401 { clock::told(reply.date, now) } else { None };
+    let message = match (skew, message) {
+        (Some(skew), message) => Some(error_body::bounded(
+            &format!("{skew}; {}", message.as_deref().unwrap_or("no message")),
+            MAX_MESSAGE_BYTES,
+        )),
+        (None, message) => message,
     };
     Answer {
         verdict: verdict(reply.status, &error, codes),
@@ -242,6 +254,19 @@ mod tests {
         let message = answer.error_message.unwrap();
         assert!(message.len() <= MAX_MESSAGE_BYTES && message.len() > MAX_MESSAGE_BYTES - 2);
         assert!(!message.contains("SECRET"), "{message}");
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_told_with_a_refused_signature_and_with_nothing_else() {
+        let now = httpdate::parse_http_date("Tue, 24 Nov 2026 02:00:00 GMT").unwrap();
+        let message = |status, date| {
+            let reply =
+                Reply { status, date: Some(date), body: br#"{"error_code":"c","error_msg":"m"}"#, ..Reply::default() };
+            classify(&reply, now, &VerdictCodes::default(), None).error_message.unwrap()
+        };
+        assert!(message(401, "Tue, 24 Nov 2026 02:20:00 GMT").starts_with("this machine's clock is 20m behind"));
+        assert_eq!(&*message(401, "Tue, 24 Nov 2026 02:01:00 GMT"), "m");
+        assert_eq!(&*message(403, "Tue, 24 Nov 2026 02:20:00 GMT"), "m");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::entry::TaskIx;
 use super::event::{Event, Origin};
 use super::task::Readiness;
 use super::time::Time;
+use super::trust::{Role, Signature};
 use super::{Effect, Effects, Pipeline};
 
 /// Submissions that are out.
@@ -19,6 +20,8 @@ pub(super) struct Sent {
     pub(super) event: Event,
     /// When.
     pub(super) at: Time,
+    /// What it was signed with.
+    pub(super) signature: Signature,
     /// Whether it probes a hold of the whole worker.
     pub(super) probes_worker: bool,
     /// Whether it probes a hold of its task.
@@ -73,7 +76,7 @@ impl Pipeline {
 
     fn gate(&mut self, now: Time) -> Gate {
         let ending = self.drain.as_ref().is_some_and(|drain| !drain.is_settling());
-        if ending || self.flight.len() >= self.settings.max_in_flight {
+        if ending || self.flight.len() >= self.settings.max_in_flight || !self.trust.is_available() {
             return Gate::Closed;
         }
         let mut at = self.pace.next(now);
@@ -82,8 +85,11 @@ impl Pipeline {
                 return Gate::Closed;
             };
             at = at.max(probe).max(self.trust.next_try());
-        } else if !self.trust.is_proven() && !self.flight.is_empty() {
-            return Gate::Closed;
+        } else if !self.trust.is_proven() {
+            if !self.flight.is_empty() || self.inquiries > 0 {
+                return Gate::Closed;
+            }
+            at = at.max(self.trust.next_try());
         }
         if at <= now { Gate::Open } else { Gate::OpenAt(at) }
     }
@@ -115,9 +121,11 @@ impl Pipeline {
         }
         let probes_worker = self.hold.as_mut().map(|hold| hold.probing = true).is_some();
         let probes_task = task.block.as_mut().map(|block| block.probing = true).is_some();
+        let signature = self.trust.sign(!probes_worker && self.drain.is_none(), probes_worker, now);
         self.pace.spend(now, &mut self.random);
         let (id, keys, body) = (task.id.clone(), event.entries.len(), event.body(&self.entries));
-        let submission = self.flight.insert(Sent { event, at: now, probes_worker, probes_task });
-        out.actions.push(Effect::Submit { id: submission, task: id, body, keys });
+        let submission = self.flight.insert(Sent { event, at: now, signature, probes_worker, probes_task });
+        let candidate = self.trust.role(signature.by) == Role::Candidate;
+        out.actions.push(Effect::Submit { id: submission, task: id, body, keys, candidate });
     }
 }

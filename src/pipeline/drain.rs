@@ -67,7 +67,7 @@ impl Pipeline {
             self.commit_drained(now, out);
             return;
         };
-        let stuck = self.hold.is_some() || self.pace.not_before() > now;
+        let stuck = self.hold.is_some() || self.pace.not_before() > now || !self.trust.may_sign(now);
         let sent = self.flight.is_empty() && (stuck || !self.tasks.any_queued());
         let settled = sent && self.inquiries == 0 && self.letters.is_empty() && self.revoke.is_none();
         if settled || now >= settle_by {

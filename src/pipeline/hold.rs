@@ -1,16 +1,11 @@
 //! A hold: nothing is sent but one probe at a time, and nothing is dead-lettered, until a probe is answered.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::time::Time;
 
 /// Longest wait between two probes.
 pub const MAX_PROBE_INTERVAL: Duration = Duration::from_mins(15);
-/// Failed signatures that one worker makes at most in [`FAILED_SIGNATURE_WINDOW`]. OMS's gateway locks a key at five.
-pub const MAX_FAILED_SIGNATURES: usize = 3;
-/// Span in which failed signatures are counted.
-pub const FAILED_SIGNATURE_WINDOW: Duration = Duration::from_mins(5);
 
 /// A hold in force, on the worker or on one task.
 #[derive(Debug)]
@@ -55,48 +50,17 @@ impl<Reason> Hold<Reason> {
         self.schedule(now, random);
     }
 
+    /// The next probe goes out at once, as the first of a new hold's; one that is out already is no longer waited for.
+    pub fn probe_at_once(&mut self, interval: Duration, now: Time) {
+        self.probing = false;
+        self.interval = interval;
+        self.next_probe = now;
+    }
+
     /// Between 0.75 and 1 times the interval, so that replicas do not probe together.
     fn schedule(&mut self, now: Time, random: &mut fastrand::Rng) {
         self.probing = false;
         self.next_probe = now.after(self.interval.mul_f64(0.75 + random.f64() / 4.0));
-    }
-}
-
-/// What is known of the credentials in use, so that a worker with wrong ones does not get the access key locked.
-#[derive(Debug, Default)]
-pub struct CredentialTrust {
-    proven: bool,
-    failed: VecDeque<Time>,
-}
-
-impl CredentialTrust {
-    /// Whether the credentials in use had an answer that is not 401. Until then one request is out at a time.
-    #[must_use]
-    pub fn is_proven(&self) -> bool {
-        self.proven
-    }
-
-    /// An answer that is not 401 came.
-    pub fn prove(&mut self) {
-        self.proven = true;
-    }
-
-    /// A 401 came.
-    pub fn fail(&mut self, now: Time) {
-        self.proven = false;
-        self.failed.push_back(now);
-        while self.failed.len() > MAX_FAILED_SIGNATURES {
-            self.failed.pop_front();
-        }
-    }
-
-    /// From when on another signature may be tried.
-    #[must_use]
-    pub fn next_try(&self) -> Time {
-        match self.failed.front() {
-            Some(first) if self.failed.len() == MAX_FAILED_SIGNATURES => first.after(FAILED_SIGNATURE_WINDOW),
-            _ => Time::START,
-        }
     }
 }
 
@@ -121,18 +85,5 @@ mod tests {
             now = next;
             hold.held_again((), "".into(), now, &mut random);
         }
-    }
-
-    #[test]
-    fn after_three_failed_signatures_the_fourth_waits_for_five_minutes() {
-        let mut trust = CredentialTrust::default();
-        for second in [0, 1] {
-            trust.fail(at(second));
-            assert_eq!(trust.next_try(), Time::START);
-        }
-        trust.fail(at(3));
-        assert_eq!(trust.next_try(), at(300));
-        trust.fail(at(300));
-        assert_eq!(trust.next_try(), at(301));
     }
 }

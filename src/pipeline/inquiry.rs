@@ -33,13 +33,14 @@ impl Pipeline {
     /// OMS refused the event for good: its keys are dead-lettered, unless there is more to it.
     pub(super) fn doom(&mut self, doomed: Doomed, now: Time, out: &mut Effects) {
         let task = &mut self.tasks[doomed.event.task];
-        if self.hold.is_some() || task.block.is_some() {
+        if self.hold.is_some() || task.block.is_some() || !self.trust.is_proven() {
             self.put_back(doomed.event, Duration::ZERO, now);
         } else if task.stood_at.is_some_and(|at| now.since(at) < STANDING_LASTS) {
             self.condemn(doomed, now);
         } else {
             task.doomed.push(doomed);
-            if !std::mem::replace(&mut task.asking, true) {
+            if task.asking.is_none() {
+                task.asking = Some(self.trust.in_use());
                 self.inquiries += 1;
                 out.actions.push(Effect::AskTask(task.id.clone()));
             }
@@ -50,7 +51,7 @@ impl Pipeline {
         self.inquiries = self.inquiries.saturating_sub(1);
         let Some(ix) = self.tasks.find(id) else { return };
         let task = &mut self.tasks[ix];
-        task.asking = false;
+        let asked_with = task.asking.take();
         let doomed = std::mem::take(&mut task.doomed);
         let spared = match standing {
             Standing::Stopped => {
@@ -62,7 +63,7 @@ impl Pipeline {
                 self.hold_worker(HoldReason::Endpoint, said.into(), now, out);
                 true
             }
-            Standing::Unknown(answer) => self.spared_by(&answer, now, out),
+            Standing::Unknown(answer) => self.spared_by(&answer, asked_with == Some(self.trust.in_use()), now, out),
             Standing::Active | Standing::Missing => false,
         };
         if spared {
@@ -88,14 +89,17 @@ impl Pipeline {
         }
     }
 
-    /// Whether the answer to the question itself holds the worker: only where it says that nobody is let in.
-    fn spared_by(&mut self, answer: &Answer, now: Time, out: &mut Effects) -> bool {
+    /// Whether the answer to the question itself keeps the keys: only where it says that nobody is let in. Then the
+    /// worker holds, unless other credentials are in use by now.
+    fn spared_by(&mut self, answer: &Answer, asked_with_those_in_use: bool, now: Time, out: &mut Effects) -> bool {
         let Verdict::Hold(reason) = answer.verdict else { return false };
         if !matches!(reason, HoldReason::Credentials | HoldReason::Account) {
             return false;
         }
-        self.count_signature(answer, now);
-        self.hold_worker(reason, answer.said(), now, out);
+        if asked_with_those_in_use && self.hold.is_none() {
+            self.count_signature(answer, now);
+            self.hold_worker(reason, answer.said(), now, out);
+        }
         true
     }
 }

@@ -43,7 +43,7 @@ pub struct HoldReport<Reason> {
     pub since: Time,
     /// What OMS said last.
     pub said: Box<str>,
-    /// When the next probe goes out, if something waits to be sent; `None` while one is out.
+    /// When the next probe goes out, if something waits to be sent; `None` while one is out, or there are no credentials.
     pub next_probe: Option<Time>,
 }
 
@@ -178,7 +178,8 @@ impl Pipeline {
     /// A probe waits for its turn and for the guard against too many failed signatures.
     fn hold_report(&self) -> Option<HoldReport<HoldReason>> {
         let mut report = HoldReport::of(self.hold.as_ref()?);
-        report.next_probe = report.next_probe.map(|at| at.max(self.trust.next_try()));
+        let available = self.trust.is_available();
+        report.next_probe = report.next_probe.filter(|_| available).map(|at| at.max(self.trust.next_try()));
         Some(report)
     }
 

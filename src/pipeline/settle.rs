@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
+use super::credentials::Learned;
 use super::dispatch::Sent;
 use super::entry::{EntryId, RecordRef, TaskIx};
 use super::event::{Doomed, Event, Origin};
@@ -18,10 +19,15 @@ const FAULTS_BEFORE_SPLIT: u32 = 10;
 
 impl Pipeline {
     pub(super) fn answered(&mut self, id: SubmissionId, answer: Answer, now: Time, out: &mut Effects) {
-        let Some(sent) = self.flight.try_remove(id) else { return };
+        let Some(mut sent) = self.flight.try_remove(id) else { return };
         let ix = sent.event.task;
         self.tasks[ix].in_flight -= 1;
-        self.learn_of_credentials(&sent, &answer, now);
+        if self.learn_of_credentials(&mut sent, &answer, now, out) == Learned::OfOthers {
+            self.put_back(sent.event, Duration::ZERO, now);
+            self.relax(ix);
+            self.reschedule(ix, now);
+            return;
+        }
         self.learn_of_hold(&sent, &answer, now, out);
         self.learn_of_block(&sent, &answer, now, out);
         if answer.verdict != Verdict::Busy(Pressure::Throttled) && matches!(answer.status, Status::Http(_)) {
@@ -40,21 +46,6 @@ impl Pipeline {
         self.reschedule(ix, now);
     }
 
-    /// Only the first of the answers that a hold was out for counts, and every probe after it.
-    fn learn_of_credentials(&mut self, sent: &Sent, answer: &Answer, now: Time) {
-        if self.hold.is_none() || sent.probes_worker {
-            self.count_signature(answer, now);
-        }
-    }
-
-    pub(super) fn count_signature(&mut self, answer: &Answer, now: Time) {
-        match answer.status {
-            Status::Http(401) => self.trust.fail(now),
-            Status::Http(_) => self.trust.prove(),
-            _ => {}
-        }
-    }
-
     fn learn_of_hold(&mut self, sent: &Sent, answer: &Answer, now: Time, out: &mut Effects) {
         let holds = match answer.verdict {
             Verdict::Hold(reason) if reason != HoldReason::Permission => Some(reason),
@@ -65,6 +56,7 @@ impl Pipeline {
             (Some(hold), Some(reason)) if sent.probes_worker => {
                 hold.held_again(reason, answer.said(), now, &mut self.random);
                 out.actions.push(Effect::Notice(Notice::HoldGoesOn(reason, answer.said())));
+                self.look_for_credentials(reason, now, out);
             }
             (Some(hold), None) if sent.probes_worker => {
                 if let Verdict::Busy(_) = answer.verdict {
@@ -84,6 +76,7 @@ impl Pipeline {
             out.actions.push(Effect::Notice(Notice::HoldBegan(reason, said.clone())));
             let interval = self.settings.hold_probe_interval;
             self.hold = Some(Hold::new(reason, said, interval, now, &mut self.random));
+            self.look_for_credentials(reason, now, out);
         }
     }
 

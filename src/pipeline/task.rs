@@ -12,6 +12,7 @@ use super::pending::Pending;
 use super::pressure::Pressure;
 use super::settings::Settings;
 use super::time::Time;
+use super::trust::CredentialsNumber;
 
 /// Why one task may not send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,8 +40,8 @@ pub struct Task {
     pub block: Option<Hold<Block>>,
     /// Events that are dead-lettered unless OMS says that the task, or the project, is not as it should be.
     pub doomed: Vec<Doomed>,
-    /// Whether OMS is being asked how the task stands.
-    pub asking: bool,
+    /// Which credentials OMS is being asked with how the task stands.
+    pub asking: Option<CredentialsNumber>,
     /// When OMS last said something that keeps nobody from dead-lettering.
     pub stood_at: Option<Time>,
     /// When OMS last accepted an event of it.
@@ -85,7 +86,7 @@ impl Task {
             pressure: Pressure::new(settings.task_slots()),
             block: None,
             doomed: Vec::new(),
-            asking: false,
+            asking: None,
             stood_at: None,
             accepted_at: None,
             pauses: Vec::new(),

@@ -1,6 +1,7 @@
 //! The core against its promise.
 
 mod cases;
+mod credentials;
 mod desk;
 mod model;
 mod pressure;

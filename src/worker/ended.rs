@@ -4,7 +4,7 @@ use crate::io::admin::AdminError;
 use crate::io::consumer::StartError;
 use crate::io::fault::Fault;
 use crate::oms::client::OmsClientError;
-use crate::oms::credentials::CredentialsError;
+use crate::oms::credentials::{AskerError, CredentialsError};
 use crate::oms::trust::TrustError;
 
 /// How a worker ended that was asked to.
@@ -39,6 +39,9 @@ pub enum WorkerError {
     /// Credentials that cannot be used.
     #[error("oms.credentials: {0}")]
     Credentials(#[from] CredentialsError),
+    /// The client that asks for credentials.
+    #[error(transparent)]
+    Asker(#[from] AskerError),
     /// The admin server.
     #[error(transparent)]
     Admin(#[from] AdminError),

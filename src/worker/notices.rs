@@ -19,7 +19,8 @@ const DEAD_LETTER_INTERVAL: Duration = Duration::from_mins(1);
 pub(super) fn remedy(reason: HoldReason) -> &'static str {
     match reason {
         HoldReason::Credentials => {
-            "check the access key, the secret key and the machine's clock; start the worker anew with the right ones"
+            "check the access key, the secret key and the machine's clock; new ones in files or from a service are taken up at once, \
+             for those of the configuration start the worker anew"
         }
         HoldReason::Account => "check the account in the cloud's console: restricted, frozen or not verified",
         HoldReason::Endpoint => "check oms.endpoint or oms.region, and oms.project_id",
@@ -38,6 +39,9 @@ pub(super) fn log(notice: &Notice) {
             warn!(reason = hold_reason(*reason), %said, "hold goes on: a probe was refused too");
         }
         Notice::HoldEnded(reason) => info!(reason = hold_reason(*reason), "hold ended"),
+        Notice::CredentialsRefused(said) => {
+            warn!(%said, "renewed credentials were refused: those in use are used on, the new ones are tried again later");
+        }
         Notice::TaskBlocked(task, block, said) => {
             warn!(%task, reason = block_reason(*block), %said, "task held: its changes wait, a probe goes out now and then");
         }

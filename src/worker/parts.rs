@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::IntCounter;
 use rustc_hash::FxHashMap;
 
-use crate::config::{Config, OffsetPolicy, Secret, Unusable as Policy, WrittenKeys};
+use crate::config::{Config, OffsetPolicy, Unusable as Policy, WrittenKeys};
 use crate::formats::{Format, Reason};
 use crate::io::consumer::{Assignment, ConsumerSettings, MissingOffset};
 use crate::io::dead_letter::ProducerSettings;
@@ -13,7 +13,6 @@ use crate::io::fault::Fault;
 use crate::metrics::Metrics;
 use crate::metrics::labels::ChangeAction;
 use crate::oms::client::OmsSettings;
-use crate::oms::credentials::Credentials;
 use crate::oms::trust;
 use crate::pipeline::intake::{Counted, Incoming, Intake, IntakeSettings, Tally, Unusable};
 use crate::pipeline::key::KeyEncoding;
@@ -53,10 +52,9 @@ pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
     }
 }
 
+/// Without credentials: those come from their source.
 pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     let oms = &config.oms;
-    let given = &oms.credentials;
-    let token = given.security_token.as_ref().map(Secret::expose);
     let read = |path: &std::path::PathBuf| {
         let fail = |source| WorkerError::CaFile { path: path.display().to_string(), source };
         trust::read(path).map_err(fail)
@@ -64,7 +62,7 @@ pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     Ok(OmsSettings {
         endpoint: oms.endpoint.clone(),
         project_id: oms.project_id.clone(),
-        credentials: Credentials::new(given.access_key.expose(), given.secret_key.expose(), token)?,
+        credentials: None,
         connect_timeout: oms.connect_timeout,
         request_timeout: oms.request_timeout,
         ca_pem: oms.ca_file.as_ref().map(read).transpose()?,

@@ -26,6 +26,7 @@ use crate::pipeline::report::{PartitionReport, Report, TaskReport};
 use crate::pipeline::task::Block;
 use crate::pipeline::time::Time;
 
+use super::credentials::CredentialStatus;
 use super::notices::remedy;
 use super::topics::NOT_LOOKED_AT;
 
@@ -156,14 +157,14 @@ impl Publisher {
     }
 
     /// Brings everything up to date.
-    pub(super) fn publish(&mut self, report: &Report, now: Time, last_poll: Time) {
+    pub(super) fn publish(&mut self, report: &Report, credentials: &CredentialStatus, now: Time, last_poll: Time) {
         self.state.beat();
         self.show_counts(report);
         self.show_tasks(report, now);
         self.show_partitions(report, now);
         self.show_stall(report, now, last_poll);
         self.show_readiness(report, now);
-        let status = self.status(report, now).to_string();
+        let status = self.status(report, credentials, now).to_string();
         self.state.set_status(status.into());
     }
 
@@ -284,7 +285,7 @@ impl Publisher {
         self.state.set_unready(reasons);
     }
 
-    fn status(&self, report: &Report, now: Time) -> serde_json::Value {
+    fn status(&self, report: &Report, credentials: &CredentialStatus, now: Time) -> serde_json::Value {
         let tasks = report.tasks.iter().map(|task| {
             json!({
                 "task": task.id.as_str(),
@@ -322,6 +323,12 @@ impl Publisher {
                 "next_probe_in_seconds": hold.next_probe.map(|at| at.since(now).as_secs_f64()),
                 "remedy": remedy(hold.reason),
             })),
+            "credentials": {
+                "source": credentials.source,
+                "expires_at": credentials.expires_at.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
+                "problem": credentials.problem,
+                "clock": credentials.clock,
+            },
             "unsettled": {
                 "changes": report.unsettled.0, "changes_limit": report.limits.0,
                 "bytes": report.unsettled.1, "bytes_limit": report.limits.1,

@@ -149,6 +149,7 @@ fn touch(metrics: &Metrics) {
     );
     metrics.dead_letters("t", "too_long").inc();
     metrics.kafka_errors("Transport").inc();
+    metrics.show_credentials_expiry(Some(Duration::from_hours(500_000)));
     metrics.show_task_state(&task("routed"), TaskState::Stopped);
 }
 
@@ -228,6 +229,17 @@ fn holds_come_and_go_and_revoked_partitions_leave_no_series() {
     metrics.forget_partition("t", 1);
     let text = metrics.text().unwrap();
     assert!(text.contains("commit_point{partition=\"2\"") && !text.contains("partition=\"1\""), "{text}");
+}
+
+#[test]
+fn the_expiry_of_credentials_is_shown_only_while_they_expire() {
+    let metrics = Metrics::new([]).unwrap();
+    let name = "oms_sync_credentials_expiry_timestamp_seconds";
+    assert!(!metrics.text().unwrap().contains(name));
+    metrics.show_credentials_expiry(Some(Duration::from_hours(500_000)));
+    assert!(metrics.text().unwrap().contains(&format!("{name} 1800000000\n")));
+    metrics.show_credentials_expiry(None);
+    assert!(!metrics.text().unwrap().contains(name));
 }
 
 #[test]

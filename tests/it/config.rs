@@ -138,8 +138,6 @@ fn an_empty_configuration_says_what_is_required() {
         &[
             "kafka.brokers: missing",
             "kafka.topics: missing",
-            "oms.credentials.access_key: missing",
-            "oms.credentials.secret_key: missing",
             "oms.endpoint: missing; write oms.region or oms.endpoint",
             "oms.project_id: missing",
         ],
@@ -172,7 +170,7 @@ oms: {region: cn-east-3, endpoint: 'https://file.example/base/', project_id: fro
     assert_eq!(config.kafka.properties.as_map()["security.protocol"], "SASL_SSL");
     assert_eq!(config.oms.project_id, "from-file");
     assert_eq!(config.oms.endpoint, "https://file.example/base", "an endpoint wins over a region");
-    let credentials = &config.oms.credentials;
+    let credentials = config.oms.credentials.keys.as_ref().unwrap();
     let token = credentials.security_token.as_ref().map(Secret::expose);
     assert_eq!(
         (credentials.access_key.expose(), credentials.secret_key.expose(), token),
@@ -261,10 +259,36 @@ oms:
 #[test]
 fn what_is_not_available_yet_is_refused_and_not_ignored() {
     check_told(minimal_with(&[("OMS_SYNC__ROUTES", "discover")]), &["routes: not available yet: discover"]);
-    for source in ["file", "profile", "ecs", "cce", "token"] {
-        let result = minimal_with(&[("OMS_SYNC__OMS__CREDENTIALS__SOURCE", source)]);
-        check_told(result, &["oms.credentials.source: not available yet"]);
+}
+
+#[test]
+fn each_source_of_credentials_says_what_it_lacks() {
+    let with = |source: &'static str, more: &[(&'static str, &'static str)]| {
+        let minimal = MINIMAL.into_iter().filter(|(name, _)| !name.contains("CREDENTIALS"));
+        let all: Vec<_> =
+            minimal.chain([("OMS_SYNC__OMS__CREDENTIALS__SOURCE", source)]).chain(more.iter().copied()).collect();
+        from_environment(&all)
+    };
+    for source in ["auto", "file", "ecs"] {
+        assert!(with(source, &[]).is_ok(), "{source}");
     }
+    check_told(with("static", &[]), &["oms.credentials.access_key: missing", "oms.credentials.secret_key: missing"]);
+    check_told(with("auto", &[("HUAWEICLOUD_SDK_AK", "ak")]), &["oms.credentials.secret_key: missing"]);
+    check_told(with("profile", &[]), &["oms.credentials.profile_file: missing"]);
+    check_told(with("cce", &[]), &["oms.credentials.pod_identity_url: missing; set HC_CONTAINER"]);
+    check_told(
+        with("cce", &[("HC_CONTAINER_CREDENTIALS_FULL_URI", "http://h/x")]),
+        &["oms.credentials.pod_identity_token_file: missing", "oms.credentials.pod_identity_url: missing"],
+    );
+    check_told(
+        with("token", &[("OMS_SYNC__OMS__CREDENTIALS__USER__NAME", "n")]),
+        &["oms.credentials.user.domain: missing", "oms.credentials.user.password: missing"],
+    );
+    let metadata = [("OMS_SYNC__OMS__CREDENTIALS__METADATA_ENDPOINT", "169.254.169.254")];
+    check_told(with("ecs", &metadata), &["oms.credentials.metadata_endpoint: not a URL"]);
+    let found = with("profile", &[("HOME", "/home/w")]).unwrap().config.oms.credentials;
+    assert_eq!(found.profile_file.as_deref(), Some(Path::new("/home/w/.huaweicloud/credentials")));
+    assert_eq!(found.iam_endpoint, "https://iam.cn-north-4.myhuaweicloud.com");
 }
 
 #[test]
@@ -311,11 +335,9 @@ fn secrets_appear_nowhere() {
 }
 
 #[test]
-fn the_documented_file_is_accepted_but_for_what_is_not_available_yet() {
-    check_told(
-        load(Some(&fixture("full.yaml")), []),
-        &["oms.credentials.directory: not available yet", "oms.credentials.user: not available yet"],
-    );
+fn the_documented_file_is_accepted() {
+    let config = load(Some(&fixture("full.yaml")), []).unwrap().config;
+    assert!(config.oms.credentials.user.is_some());
 }
 
 #[test]
@@ -370,7 +392,7 @@ fn the_command_prints_what_is_in_effect_or_ends_with_1() {
     assert!(shown.contains("kafka.topics = [\"a\",\"b\"]  # OMS_SYNC__KAFKA__TOPICS\n"), "{shown}");
     let (code, shown, told) = run(&MINIMAL[1..3]);
     assert_eq!((code, shown.as_str()), (Some(1), ""));
-    assert!(told.starts_with("4 configuration problems:\n  kafka.brokers: missing"), "{told}");
+    assert!(told.starts_with("2 configuration problems:\n  kafka.brokers: missing"), "{told}");
 }
 
 #[test]

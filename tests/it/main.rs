@@ -7,6 +7,7 @@ mod brokers;
 mod certified;
 mod config;
 mod consumer;
+mod credentials;
 mod dead_letter;
 mod demo;
 mod fixtures;

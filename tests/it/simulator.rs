@@ -86,7 +86,7 @@ async fn an_event_signed_by_the_client_is_accepted_and_in_the_ledger() {
 async fn a_wrong_signature_is_refused_and_its_echo_holds_no_token() {
     let simulator = start(true, "{}");
     let wrong = Credentials::new("AK", "WRONG", Some("SECRETTOKEN")).unwrap();
-    let client = OmsClient::new(OmsSettings { credentials: wrong, ..settings(&endpoint(&simulator)) }).unwrap();
+    let client = OmsClient::new(OmsSettings { credentials: wrong.into(), ..settings(&endpoint(&simulator)) }).unwrap();
     let answer = submit(&client, "t1", &["a"]).await;
     assert_eq!(answer.verdict, Verdict::Hold(HoldReason::Credentials));
     assert_eq!((answer.status, answer.error_code.as_deref()), (Status::Http(401), Some("APIGW.0301")));

@@ -60,7 +60,7 @@ impl Verifier {
 
     fn client(&self, change: impl FnOnce(&mut OmsSettings)) -> OmsClient {
         let mut settings = OmsSettings {
-            credentials: Credentials::new(ACCESS_KEY, SECRET_KEY, None).unwrap(),
+            credentials: Credentials::new(ACCESS_KEY, SECRET_KEY, None).unwrap().into(),
             ..settings(&format!("http://{}", self.host))
         };
         change(&mut settings);
@@ -119,7 +119,7 @@ async fn events_of_the_client_are_accepted_by_the_vendors_signer() {
     let raw = json!({ "object_keys": odd }).to_string();
     let large = json!({"object_keys": vec!["%E6".repeat(5000); 10]}).to_string();
     let token = |settings: &mut OmsSettings| {
-        settings.credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, Some("gQpjbi1ub3J0aC00/+=.~%")).unwrap();
+        settings.credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, Some("gQpjbi1ub3J0aC00/+=.~%")).unwrap().into();
     };
     let below_a_path = |settings: &mut OmsSettings| settings.endpoint.push_str("/gateway/oms/");
     let clients = [verifier.client(|_| {}), verifier.client(token), verifier.client(below_a_path)];
@@ -163,7 +163,7 @@ async fn any_request_that_is_signed_here_is_accepted_by_the_vendors_signer() {
 async fn a_wrong_secret_is_refused_by_the_vendors_signer() {
     let Some(verifier) = Verifier::start() else { return };
     let wrong = |settings: &mut OmsSettings| {
-        settings.credentials = Credentials::new(ACCESS_KEY, "WRONG", Some("TOKEN")).unwrap();
+        settings.credentials = Credentials::new(ACCESS_KEY, "WRONG", Some("TOKEN")).unwrap().into();
     };
     let answer = verifier.client(wrong).submit(&task(), Bytes::from_static(b"{}")).await;
     assert_eq!((answer.verdict, answer.status), (Verdict::Hold(HoldReason::Credentials), Status::Http(401)));

@@ -22,7 +22,7 @@ pub(crate) fn settings(endpoint: &str) -> OmsSettings {
     OmsSettings {
         endpoint: endpoint.to_owned(),
         project_id: "p1".to_owned(),
-        credentials: Credentials::new("AK", "SK", None).unwrap(),
+        credentials: Credentials::new("AK", "SK", None).unwrap().into(),
         connect_timeout: Duration::from_secs(5),
         request_timeout: Duration::from_secs(10),
         ca_pem: None,
@@ -243,7 +243,7 @@ async fn a_request_carries_what_it_should_and_no_more() {
     let (listener, endpoint) = listen().await;
     let server = answer_once(listener, http(200, "", "").into_bytes());
     let client = OmsClient::new(OmsSettings {
-        credentials: Credentials::new("AK", "SK", Some("TOKEN")).unwrap(),
+        credentials: Credentials::new("AK", "SK", Some("TOKEN")).unwrap().into(),
         ..settings(&format!("{endpoint}/"))
     });
     submit(&client.unwrap()).await;

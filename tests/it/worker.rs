@@ -21,7 +21,7 @@ fn on_real(broker: &RealBroker, faults: &str) -> Stage {
     Stage::on(&broker.servers, &topic, PARTITIONS, faults)
 }
 
-fn on_mock(broker: &MockBroker, faults: &str) -> Stage {
+pub(crate) fn on_mock(broker: &MockBroker, faults: &str) -> Stage {
     let topic = unique("objects");
     broker.create_topic(&topic, 3);
     broker.create_topic(&format!("{topic}.dlq"), 1);

@@ -2,11 +2,10 @@
 
 use reqwest::Url;
 
-use super::{id, is_id, required, verdict_codes};
-use crate::config::document::{self, CredentialSource, User};
+use super::{credentials, id, is_id, required, verdict_codes};
+use crate::config::document;
 use crate::config::problem::Findings;
-use crate::config::secret::Secret;
-use crate::config::settings::{Credentials, Oms};
+use crate::config::settings::Oms;
 
 /// Regions known to have synchronization tasks. Source: the API page of `CreateSyncEvents`.
 const KNOWN_REGIONS: [&str; 3] = ["cn-north-4", "cn-east-3", "cn-southwest-2"];
@@ -15,7 +14,9 @@ pub(super) fn check(mut oms: document::Oms, findings: &mut Findings) -> Option<O
     let endpoint = check_endpoint(&oms, findings);
     let project_id = id("oms.project_id", oms.project_id.as_deref(), "the id of the project", findings);
     let project_id = project_id.map(str::to_owned);
-    let credentials = check_credentials(std::mem::take(&mut oms.credentials), findings);
+    let iam = oms.region.as_deref().map(str::trim).filter(|region| is_id(region));
+    let iam = iam.map(|region| format!("https://iam.{region}.myhuaweicloud.com"));
+    let credentials = credentials::check(std::mem::take(&mut oms.credentials), iam, findings);
     if oms.max_requests_per_second.is_some_and(|rate| !(1e-3..=1e6).contains(&rate)) {
         findings.add("oms.max_requests_per_second", "out of range", "write 0.001 to 1000000, or null");
     }
@@ -60,6 +61,11 @@ fn check_endpoint(oms: &document::Oms, findings: &mut Findings) -> Option<String
         return derived;
     }
     let written = required("oms.endpoint", oms.endpoint.as_deref(), "write oms.region or oms.endpoint", findings)?;
+    base_url("oms.endpoint", written, EXAMPLE, findings)
+}
+
+/// A URL to which paths can be added, without a slash at its end.
+pub(super) fn base_url(path: &str, written: &str, example: &str, findings: &mut Findings) -> Option<String> {
     let wrong = match Url::parse(written) {
         Err(why) => format!("not a URL: {why}"),
         Ok(url) if !["http", "https"].contains(&url.scheme()) => "neither http nor https".to_owned(),
@@ -68,40 +74,6 @@ fn check_endpoint(oms: &document::Oms, findings: &mut Findings) -> Option<String
         Ok(url) if url.fragment().is_some() => "holds a fragment".to_owned(),
         Ok(url) => return Some(url.as_str().trim_end_matches('/').to_owned()),
     };
-    findings.add("oms.endpoint", &wrong, EXAMPLE);
-    None
-}
-
-fn check_credentials(written: document::Credentials, findings: &mut Findings) -> Option<Credentials> {
-    if !matches!(written.source, CredentialSource::Auto | CredentialSource::Static) {
-        findings.add("oms.credentials.source", "not available yet: this source", "write auto or static");
-    }
-    if written.directory.is_some() {
-        findings.add("oms.credentials.directory", "not available yet: credentials from files", "take it out");
-    }
-    if written.user != User::default() {
-        findings.add("oms.credentials.user", "not available yet: credentials of an IAM user", "take it out");
-    }
-    let missing = |names: &str| format!("write it, or set {names}");
-    let access = missing("HUAWEICLOUD_SDK_AK or CLOUD_SDK_AK");
-    let access_key = credential("oms.credentials.access_key", written.access_key, Some(&access), findings);
-    let secret = missing("HUAWEICLOUD_SDK_SK or CLOUD_SDK_SK");
-    let secret_key = credential("oms.credentials.secret_key", written.secret_key, Some(&secret), findings);
-    let security_token = credential("oms.credentials.security_token", written.security_token, None, findings);
-    Some(Credentials { access_key: access_key?, secret_key: secret_key?, security_token })
-}
-
-fn credential(path: &str, written: Option<Secret>, missing: Option<&str>, findings: &mut Findings) -> Option<Secret> {
-    let found = written.filter(|secret| !secret.expose().is_empty());
-    let Some(secret) = found else {
-        if let Some(instead) = missing {
-            findings.add(path, "missing", instead);
-        }
-        return None;
-    };
-    if secret.expose().chars().all(|c| c.is_ascii_graphic()) {
-        return Some(secret);
-    }
-    findings.add(path, "holds a blank, a control character or a letter outside ASCII", "write it as it was given out");
+    findings.add(path, &wrong, example);
     None
 }

@@ -7,53 +7,6 @@ use super::super::*;
 use super::desk::*;
 
 #[test]
-fn until_the_credentials_are_proven_one_request_is_out() {
-    let mut desk = Desk::new(|_| {});
-    desk.read(0, "a", &["1"]);
-    desk.read(0, "b", &["2"]);
-    assert_eq!(desk.out.len(), 1);
-    desk.answer(ACCEPTED);
-    desk.read(0, "c", &["3"]);
-    assert_eq!(desk.out.len(), 2);
-}
-
-#[test]
-fn a_worker_with_a_revoked_key_makes_at_most_three_failed_signatures_in_five_minutes() {
-    let mut desk = Desk::new(|settings| settings.hold_probe_interval = Duration::from_secs(1));
-    desk.read(0, "a", &["first"]);
-    desk.answer(ACCEPTED);
-    for n in 0..64 {
-        desk.read(0, "a", &[&format!("k{n}")]);
-    }
-    let out = desk.out.len();
-    assert!(out > 10, "many requests are out when the key is revoked: {out}");
-    let mut tried = Vec::new();
-    while !desk.out.is_empty() {
-        desk.answer(UNAUTHORIZED); // those that were out are not repeated
-    }
-    tried.push(desk.now);
-    while desk.now < Time::since_start(Duration::from_hours(1)) {
-        desk.wait_for_next();
-        if !desk.out.is_empty() {
-            assert_eq!(desk.out.len(), 1, "one probe at a time");
-            tried.push(desk.now);
-            desk.answer(UNAUTHORIZED);
-        }
-    }
-    assert!(tried.len() > 4, "it goes on probing: {tried:?}");
-    for four in tried.windows(4) {
-        assert!(four[3].since(four[0]) >= Duration::from_mins(5), "four tries in five minutes: {four:?}");
-    }
-    assert!(desk.letters().is_empty());
-    desk.wait(Duration::from_mins(30));
-    desk.answer(ACCEPTED);
-    while !desk.out.is_empty() {
-        desk.answer(ACCEPTED);
-    }
-    assert_eq!(desk.uncommitted(), [0, 0], "all goes on after the hold");
-}
-
-#[test]
 fn a_forbidden_task_holds_alone() {
     let mut desk = Desk::new(|_| {});
     desk.read(0, "denied", &["1"]);

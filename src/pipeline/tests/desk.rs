@@ -21,6 +21,8 @@ pub(super) struct Desk {
     pub(super) now: Time,
     pub(super) next: [i64; 2],
     pub(super) out: Vec<(SubmissionId, String, Vec<String>)>,
+    /// Requests that were signed with a candidate.
+    pub(super) by_candidate: Vec<SubmissionId>,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -38,6 +40,7 @@ impl Desk {
             now: Time::START,
             next: [0; 2],
             out: Vec::new(),
+            by_candidate: Vec::new(),
             effects: Vec::new(),
         };
         desk.step(Input::Assigned(assigned.collect()));
@@ -48,7 +51,8 @@ impl Desk {
         let mut effects = Effects::default();
         self.pipeline.step(self.now, input, &mut effects);
         for effect in effects.actions {
-            if let Effect::Submit { id, task, body, .. } = &effect {
+            if let Effect::Submit { id, task, body, candidate, .. } = &effect {
+                self.by_candidate.extend(candidate.then_some(*id));
                 let body: serde_json::Value = serde_json::from_slice(body).unwrap();
                 let keys = body["object_keys"].as_array().unwrap();
                 let keys = keys.iter().map(|key| key.as_str().unwrap().to_owned()).collect();
@@ -75,6 +79,7 @@ impl Desk {
     /// Answers the oldest request that is out, and gives its keys.
     pub(super) fn answer(&mut self, (verdict, status): (Verdict, u16)) -> Vec<String> {
         let (id, _, keys) = self.out.remove(0);
+        self.by_candidate.retain(|other| *other != id); // its number may be used again
         self.step(Input::Answered(id, answer(verdict, status)));
         keys
     }

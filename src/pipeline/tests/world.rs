@@ -26,6 +26,7 @@ pub(super) enum Op {
     Stand(usize, u8),
     Commit(Result<(), CommitError>),
     Wait(u16),
+    Credentials(CredentialNews),
     Drain,
 }
 
@@ -44,6 +45,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         3 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Stand(which, how)),
         4 => commit.prop_map(Op::Commit),
         8 => (0..2_000_u16).prop_map(Op::Wait),
+        1 => prop_oneof![2 => Just(CredentialNews::Offered), 1 => Just(CredentialNews::Awaited), 1 => Just(CredentialNews::Missing("".into()))].prop_map(Op::Credentials),
         1 => Just(Op::Drain),
     ]
 }
@@ -130,15 +132,18 @@ impl World {
 
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Submit { id, task, body, keys } => {
+            Effect::Submit { id, task, body, keys, .. } => {
                 let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap();
                 let task: u8 = task.as_str().parse().unwrap();
                 let list = parsed["object_keys"].as_array().unwrap();
                 let changes: Vec<_> = list.iter().map(|key| (task, key.as_str().unwrap().parse().unwrap())).collect();
                 assert_eq!(changes.len(), keys);
                 assert!((1..=MAX_KEYS).contains(&keys));
-                let alone = self.out_submissions.is_empty();
-                assert!(self.pipeline.trust.is_proven() || alone, "unproven credentials have one request out");
+                let trust = &self.pipeline.trust;
+                let tries =
+                    |sent: &&super::super::dispatch::Sent| sent.signature.is_try && sent.signature.by == trust.in_use();
+                let tries = self.pipeline.flight.iter().map(|(_, sent)| sent).filter(tries).count();
+                assert!(trust.is_proven() || tries <= 1, "unproven credentials have one request out");
                 let lengths = std::array::from_fn(|p| self.logs[p].len());
                 self.out_submissions.push((id, changes, lengths));
             }
@@ -158,7 +163,11 @@ impl World {
                 }
             }
             Effect::Drained { .. } => self.drained = true,
-            Effect::Pause(_) | Effect::Resume(_) | Effect::Notice(_) => {}
+            Effect::Pause(_)
+            | Effect::Resume(_)
+            | Effect::Notice(_)
+            | Effect::AdoptCredentials
+            | Effect::RefreshCredentials => {}
         }
     }
 
@@ -221,6 +230,7 @@ impl World {
                 self.now = self.now.after(Duration::from_millis(ms.into()));
                 self.step(Input::Tick);
             }
+            Op::Credentials(news) => self.step(Input::Credentials(news)),
             Op::Drain => self.step(Input::Drain),
             Op::Assign(_) | Op::Revoke(_) | Op::Lose(_) => {}
         }
@@ -331,6 +341,7 @@ impl World {
 
     /// Everything goes well from here on, until nothing is left to do.
     pub(super) fn settle(&mut self) {
+        self.step(Input::Credentials(CredentialNews::Offered));
         for round in 0..20_000 {
             self.commit(Ok(()));
             self.letter(0, true);

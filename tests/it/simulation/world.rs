@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oms_sync_worker::pipeline::answer::{Answer, Status};
+use oms_sync_worker::pipeline::credentials::CredentialNews;
 use oms_sync_worker::pipeline::intake::Incoming;
 use oms_sync_worker::pipeline::key::{EncodedKey, KeyEncoding, TaskId};
 use oms_sync_worker::pipeline::letters::{DeadLetter, LetterId};
@@ -61,6 +62,7 @@ enum Happening {
     /// Next offsets, each with the generation of its partition's assignment when it was sent.
     Commit(usize, u64, Vec<(PartitionName, i64, u64)>),
     Wake(usize, u64),
+    Credentials(usize, u64),
     Produce,
     Poll,
     Rebalance,
@@ -188,6 +190,7 @@ impl World {
             }
             Happening::Commit(worker, life, offsets) => self.commit(worker, life, &offsets),
             Happening::Wake(worker, life) => self.input(worker, life, Input::Tick),
+            Happening::Credentials(worker, life) => self.credentials(worker, life),
             Happening::Produce => self.produce(),
             Happening::Poll => self.poll(),
             Happening::Rebalance => self.rebalance(),
@@ -206,6 +209,17 @@ impl World {
             self.oms.mood = super::oms::Mood::Well;
             self.oms.healed = true;
         }
+    }
+
+    /// A source of credentials has news: others, or that there are none until it has them again.
+    fn credentials(&mut self, worker: usize, life: u64) {
+        let news = if self.in_trouble() && self.random.u8(..) < 80 {
+            self.plan_within(10.0, Happening::Credentials(worker, life));
+            CredentialNews::Missing("expired".into())
+        } else {
+            CredentialNews::Offered
+        };
+        self.input(worker, life, Input::Credentials(news));
     }
 
     fn produce(&mut self) {
@@ -290,7 +304,12 @@ impl World {
             }
             Effect::Unassign(names) => names.iter().for_each(|name| self.given_back(worker, number(name))),
             Effect::Notice(Notice::HoldBegan(..)) => self.totals.holds += 1,
-            Effect::Pause(_) | Effect::Resume(_) | Effect::Drained { .. } | Effect::Notice(_) => {}
+            Effect::Pause(_)
+            | Effect::Resume(_)
+            | Effect::Drained { .. }
+            | Effect::Notice(_)
+            | Effect::AdoptCredentials => {}
+            Effect::RefreshCredentials => self.plan_within(5.0, Happening::Credentials(worker, life)),
         }
     }
 
@@ -354,6 +373,12 @@ impl World {
         self.workers[worker].pipeline = Some(Pipeline::new(settings));
         self.workers[worker].life += 1;
         self.plan_within(2.0, Happening::Rebalance);
+        let life = self.workers[worker].life;
+        if self.random.bool() {
+            self.input(worker, life, Input::Credentials(CredentialNews::Awaited));
+            self.plan_within(5.0, Happening::Credentials(worker, life));
+        }
+        self.plan_within(60.0, Happening::Credentials(worker, life)); // temporary ones are renewed
     }
 
     /// Gives every partition a new owner among the living. Those that have one are asked for it first.
