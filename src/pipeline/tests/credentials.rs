@@ -33,6 +33,7 @@ fn hold(desk: &mut Desk) -> Option<(HoldReason, Box<str>)> {
 fn with_64_out(probe_interval: Duration) -> Desk {
     let mut desk = Desk::new(|settings| {
         settings.hold_probe_interval = probe_interval;
+        settings.max_in_flight = 86; // a task gets three quarters of it
         settings.max_in_flight_per_task = 64;
     });
     desk.read(0, "a", &["first"]);
