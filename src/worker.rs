@@ -38,7 +38,7 @@ use crate::pipeline::{CommitError, Effect, Effects, Input, Pipeline, SubmissionI
 
 use clock::Clock;
 pub use ended::{Ended, WorkerError};
-pub(crate) use parts::intake;
+pub(crate) use parts::{intake, producer};
 use publish::Publisher;
 
 /// How often metrics, probes and `/status` are brought up to date.

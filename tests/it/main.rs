@@ -7,6 +7,7 @@ mod brokers;
 mod config;
 mod consumer;
 mod dead_letter;
+mod dead_letters;
 mod demo;
 mod fixtures;
 mod formats;
