@@ -37,6 +37,8 @@ pub enum Command {
     Generate(commands::generate::GenerateArgs),
     /// Show what the worker would do with a record: one JSON line an object change, or an account of each step
     Decode(commands::decode::DecodeArgs),
+    /// List dead letters, or send their failed keys again
+    DeadLetters(commands::dead_letters::DeadLettersArgs),
     /// Print the effective configuration, secrets redacted, each value with where it came from
     #[command(after_help = "Example: oms-sync-worker config --config worker.yaml")]
     Config(commands::config::ConfigArgs),
@@ -108,6 +110,7 @@ fn perform(command: Command) -> anyhow::Result<Exit> {
         Command::Simulate(args) => block_on(commands::simulate::run(args)).map(|()| Exit::Done),
         Command::Generate(args) => block_on(commands::generate::run(args)).map(|()| Exit::Done),
         Command::Decode(args) => commands::decode::run(&args).map(|()| Exit::Done),
+        Command::DeadLetters(args) => commands::dead_letters::run(args),
         Command::Config(args) => commands::config::run(&args),
         Command::Health(args) => commands::health::run(&args),
     }
@@ -123,7 +126,9 @@ fn tell(failure: &anyhow::Error) -> Exit {
         return Exit::Done; // Whoever read the output has seen enough.
     }
     eprintln!("{failure:#}");
-    if failure.is::<Problems>() || failure.is::<AdminError>() { Exit::Refused } else { Exit::Fatal }
+    let is_refused =
+        failure.is::<Problems>() || failure.is::<AdminError>() || failure.is::<commands::dead_letters::Wrong>();
+    if is_refused { Exit::Refused } else { Exit::Fatal }
 }
 
 fn version() -> &'static str {

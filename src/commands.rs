@@ -1,6 +1,7 @@
 //! The commands of the one binary, one file each.
 
 pub mod config;
+pub mod dead_letters;
 pub mod decode;
 pub mod demo;
 pub mod generate;

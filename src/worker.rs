@@ -42,7 +42,7 @@ use crate::pipeline::{CommitError, Effect, Effects, Input, Pipeline, SubmissionI
 use clock::Clock;
 use credentials::CredentialStatus;
 pub use ended::{Ended, WorkerError};
-pub(crate) use parts::intake;
+pub(crate) use parts::{intake, producer};
 use publish::Publisher;
 
 /// How often metrics, probes and `/status` are brought up to date.

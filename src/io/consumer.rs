@@ -36,6 +36,7 @@ mod records;
 mod settings;
 
 pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit};
+pub(crate) use records::copy;
 pub use settings::{ConsumerSettings, MissingOffset};
 
 /// Most records in a batch.

@@ -50,7 +50,7 @@ pub struct ProducerSettings {
 }
 
 impl ProducerSettings {
-    fn client_config(&self) -> ClientConfig {
+    pub(crate) fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", &self.client_id);
         config.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());

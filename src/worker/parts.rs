@@ -92,7 +92,7 @@ fn missing(policy: OffsetPolicy) -> MissingOffset {
 }
 
 /// Properties that say how to reach and trust a broker go for the producer too; those of a consumer do not.
-pub(super) fn producer(config: &Config) -> ProducerSettings {
+pub(crate) fn producer(config: &Config) -> ProducerSettings {
     const SHARED: [&str; 10] = [
         "security.",
         "sasl.",

@@ -9,6 +9,7 @@ mod config;
 mod consumer;
 mod credentials;
 mod dead_letter;
+mod dead_letters;
 mod demo;
 mod fixtures;
 mod formats;

@@ -8,7 +8,7 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message a
 use crate::pipeline::record::{Header, Record};
 
 /// The record, with nothing borrowed: a borrowed one would pin the whole fetched batch.
-pub(super) fn copy(message: &BorrowedMessage<'_>, topic: Arc<str>) -> Record {
+pub(crate) fn copy(message: &BorrowedMessage<'_>, topic: Arc<str>) -> Record {
     Record {
         topic,
         partition: message.partition(),
