@@ -61,7 +61,6 @@ accepted() {
 }
 sample() {
   curl -sf "http://$OMS/_simulator/totals" > "$WORK/totals"
-  local member
   member() { grep -o "\"$1\":[0-9]*" "$WORK/totals" | head -1 | grep -o '[0-9]*$' || echo 0; }
   echo -n "$(date +%s.%N) $(member requests) $(member 429) $(member accepted_events) $(member accepted_keys)"
   for ((n = 0; n < WORKERS; n++)); do echo -n " $(accepted "$n")"; done
