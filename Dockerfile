@@ -1,24 +1,46 @@
-# Builds with the classic builder and with BuildKit: no feature of either is used.
+# Builds with BuildKit and with the classic builder, for the platform that it runs on: linux/amd64 or linux/arm64.
 #   docker build --build-arg REVISION="$(git rev-parse --short HEAD)" -t oms-sync-worker .
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg REVISION="$(git rev-parse --short HEAD)" .
+# Either base image may be given by digest: --build-arg RUNTIME=gcr.io/distroless/cc-debian12@sha256:...
+ARG RUST=rust:1.95-slim-bookworm
+ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
 
-FROM rust:1.95-slim-bookworm AS build
+# The dependencies alone, compiled for an empty crate, so that a change in src does not compile them again.
+FROM ${RUST} AS dependencies
 # librdkafka, OpenSSL and zstd are compiled from source: gcc, g++, make and perl.
 RUN apt-get update -q \
  && apt-get install -y -q --no-install-recommends build-essential perl \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-# The dependencies alone, so that a change in src does not compile them again.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+# Cargo wants to see what Cargo.toml names, the bench too.
+RUN mkdir src benches && touch src/lib.rs benches/decode.rs && echo 'fn main() {}' > src/main.rs \
  && cargo build --release --locked \
  && rm -r src
-COPY src src
-ARG REVISION=unknown
-# Copied files may be older than what was just built of the empty ones.
-RUN touch src/main.rs src/lib.rs \
- && OMS_SYNC_REVISION="$REVISION" cargo build --release --locked
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM dependencies AS build
+COPY src src
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+# Copied files may be older than what was just built of the empty ones. Then: the binary is what the labels will say, and
+# needs no library but those of the last image.
+RUN touch src/main.rs src/lib.rs \
+ && OMS_SYNC_REVISION="$REVISION" cargo build --release --locked \
+ && binary=target/release/oms-sync-worker \
+ && { [ "$("$binary" --version)" = "oms-sync-worker $VERSION (revision $REVISION)" ] \
+      || { echo "VERSION=$VERSION is not the version in Cargo.toml"; exit 1; }; } \
+ && ldd "$binary" > needs && cat needs \
+ && { ! grep -vE 'linux-vdso|ld-linux|/lib(c|m|gcc_s|stdc\+\+)\.so' needs \
+      || { echo "libraries that the last image does not have"; exit 1; }; }
+
+FROM ${RUNTIME}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="oms-sync-worker" \
+      org.opencontainers.image.description="Kafka consumer worker for Huawei Cloud OMS" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /build/target/release/oms-sync-worker /usr/local/bin/oms-sync-worker
 USER 65532:65532
 EXPOSE 9464
