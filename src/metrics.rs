@@ -4,6 +4,7 @@
 //! nothing of this. Label values are bounded: routed tasks by id, every other task as [`OTHER_TASK`].
 
 pub mod labels;
+mod memory;
 pub mod names;
 mod series;
 mod tasks;
@@ -22,6 +23,7 @@ use labels::{ChangeAction, CommitOutcome, RebalanceKind, TaskState, VerdictLabel
 use series::{counter, counters, fractions, gauge, gauges, histogram, histograms};
 use tasks::TaskVecs;
 
+pub use memory::memory_limit;
 pub use series::{PartitionGauges, TopicMetrics};
 pub use tasks::{TaskGauges, TaskMetrics};
 
@@ -68,6 +70,7 @@ pub struct Metrics {
     /// 1 while the worker makes no progress of its own.
     pub stalled: IntGauge,
     credentials_expiry: IntGaugeVec,
+    memory_limit: IntGaugeVec,
     registry: Registry,
     paced: GaugeVec,
     changes: IntCounterVec,
@@ -131,6 +134,12 @@ impl Metrics {
                 r,
                 names::CREDENTIALS_EXPIRY,
                 "When the credentials expire, seconds since the Unix epoch; absent where they do not",
+                &[],
+            )?,
+            memory_limit: gauges(
+                r,
+                names::MEMORY_LIMIT,
+                "Memory limit of the process's control group; absent where there is none",
                 &[],
             )?,
             durations: durations(r)?,
@@ -242,13 +251,12 @@ impl Metrics {
 
     /// Shows when the credentials expire, since the Unix epoch; the series is there only while they do.
     pub fn show_credentials_expiry(&self, at: Option<std::time::Duration>) {
-        match at {
-            Some(at) => {
-                let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-                self.credentials_expiry.with_label_values::<&str>(&[]).set(seconds);
-            }
-            None => self.credentials_expiry.reset(),
-        }
+        show_or_hide(&self.credentials_expiry, at.map(|at| at.as_secs()));
+    }
+
+    /// Shows the memory limit, bytes; the series is there only while there is one.
+    pub fn show_memory_limit(&self, bytes: Option<u64>) {
+        show_or_hide(&self.memory_limit, bytes);
     }
 
     /// Shows the holds in force, all of them; every other one becomes 0. A hold of the whole worker has no task.
@@ -268,6 +276,14 @@ impl Metrics {
         for ((reason, task), value) in series {
             self.hold.with_label_values(&[reason, task]).set(value);
         }
+    }
+}
+
+/// A gauge without labels that has a series only while there is a value.
+fn show_or_hide(gauge: &IntGaugeVec, value: Option<u64>) {
+    match value {
+        Some(value) => gauge.with_label_values::<&str>(&[]).set(i64::try_from(value).unwrap_or(i64::MAX)),
+        None => gauge.reset(),
     }
 }
 

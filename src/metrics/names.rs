@@ -62,6 +62,8 @@ pub const TASK_STATE: &str = "oms_sync_task_state";
 pub const LONE_RETRY_KEYS: &str = "oms_sync_lone_retry_keys";
 /// Gauge, seconds since the Unix epoch; only while the credentials expire.
 pub const CREDENTIALS_EXPIRY: &str = "oms_sync_credentials_expiry_timestamp_seconds";
+/// Gauge, bytes; no series where there is no limit.
+pub const MEMORY_LIMIT: &str = "oms_sync_memory_limit_bytes";
 /// Counter; code.
 pub const KAFKA_ERRORS: &str = "oms_sync_kafka_errors_total";
 /// Gauge 0/1.

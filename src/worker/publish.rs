@@ -251,7 +251,6 @@ impl Publisher {
         if let Some(stall) = stall.as_ref().filter(|_| self.stall.is_none()) {
             error!("stalled: {stall}");
         }
-        self.metrics.stalled.set(i64::from(stall.is_some()));
         self.stall.clone_from(&stall);
         self.state.set_stall(stall);
     }
