@@ -4,6 +4,7 @@
 //! nothing of this. Label values are bounded: routed tasks by id, every other task as [`OTHER_TASK`].
 
 pub mod labels;
+mod memory;
 pub mod names;
 mod series;
 mod tasks;
@@ -22,6 +23,7 @@ use labels::{ChangeAction, CommitOutcome, RebalanceKind, TaskState, VerdictLabel
 use series::{counter, counters, fractions, gauge, gauges, histogram, histograms};
 use tasks::TaskVecs;
 
+pub use memory::memory_limit;
 pub use series::{PartitionGauges, TopicMetrics};
 pub use tasks::{TaskGauges, TaskMetrics};
 
@@ -63,11 +65,14 @@ pub struct Metrics {
     pub unsettled_bytes_limit: IntGauge,
     /// Attempts to produce a dead letter that failed.
     pub dead_letter_failures: IntCounter,
+    /// 1 while dead letters wait at the breaker.
+    pub dead_letter_breaker: IntGauge,
     /// Partitions assigned to this worker.
     pub assigned_partitions: IntGauge,
     /// 1 while the worker makes no progress of its own.
     pub stalled: IntGauge,
     credentials_expiry: IntGaugeVec,
+    memory_limit: IntGaugeVec,
     registry: Registry,
     paced: GaugeVec,
     changes: IntCounterVec,
@@ -108,6 +113,11 @@ impl Metrics {
                 names::DEAD_LETTER_FAILURES,
                 "Attempts to produce a dead letter that failed",
             )?,
+            dead_letter_breaker: gauge(
+                r,
+                names::DEAD_LETTER_BREAKER,
+                "1 while dead letters wait because too much is refused, else 0",
+            )?,
             paced: fractions(
                 r,
                 names::PACED_REQUESTS,
@@ -131,6 +141,12 @@ impl Metrics {
                 r,
                 names::CREDENTIALS_EXPIRY,
                 "When the credentials expire, seconds since the Unix epoch; absent where they do not",
+                &[],
+            )?,
+            memory_limit: gauges(
+                r,
+                names::MEMORY_LIMIT,
+                "Memory limit of the process's control group; absent where there is none",
                 &[],
             )?,
             durations: durations(r)?,
@@ -242,13 +258,12 @@ impl Metrics {
 
     /// Shows when the credentials expire, since the Unix epoch; the series is there only while they do.
     pub fn show_credentials_expiry(&self, at: Option<std::time::Duration>) {
-        match at {
-            Some(at) => {
-                let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-                self.credentials_expiry.with_label_values::<&str>(&[]).set(seconds);
-            }
-            None => self.credentials_expiry.reset(),
-        }
+        show_or_hide(&self.credentials_expiry, at.map(|at| at.as_secs()));
+    }
+
+    /// Shows the memory limit, bytes; the series is there only while there is one.
+    pub fn show_memory_limit(&self, bytes: Option<u64>) {
+        show_or_hide(&self.memory_limit, bytes);
     }
 
     /// Shows the holds in force, all of them; every other one becomes 0. A hold of the whole worker has no task.
@@ -268,6 +283,14 @@ impl Metrics {
         for ((reason, task), value) in series {
             self.hold.with_label_values(&[reason, task]).set(value);
         }
+    }
+}
+
+/// A gauge without labels that has a series only while there is a value.
+fn show_or_hide(gauge: &IntGaugeVec, value: Option<u64>) {
+    match value {
+        Some(value) => gauge.with_label_values::<&str>(&[]).set(i64::try_from(value).unwrap_or(i64::MAX)),
+        None => gauge.reset(),
     }
 }
 

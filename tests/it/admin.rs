@@ -80,6 +80,8 @@ fn probes_say_why_they_fail() {
 fn a_loop_that_does_not_turn_is_not_alive() {
     let server = server(Duration::ZERO);
     check(&server, "/livez", 503, "the loop has not turned for 0 s, the bound is 0 s\n");
+    let metrics = ask(&server, "GET", "/metrics");
+    assert!(metrics.contains("\noms_sync_stalled 1\n"), "a stuck loop cannot say so itself: {metrics}");
 }
 
 #[test]
@@ -151,6 +153,7 @@ fn touch(metrics: &Metrics) {
     metrics.kafka_errors("Transport").inc();
     metrics.show_credentials_expiry(Some(Duration::from_hours(500_000)));
     metrics.show_task_state(&task("routed"), TaskState::Stopped);
+    metrics.show_memory_limit(Some(1 << 28));
 }
 
 #[test]

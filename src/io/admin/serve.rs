@@ -87,14 +87,21 @@ fn answer(method: &Method, path: &str, state: &AdminState, metrics: &Metrics) ->
         return refusal;
     }
     match path {
-        "/metrics" => match metrics.text() {
-            Ok(text) => respond(StatusCode::OK, metrics::CONTENT_TYPE, text),
-            Err(why) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{why}\n")),
-        },
+        "/metrics" => scrape(state, metrics),
         "/livez" => probe(state.stall().as_slice()),
         "/readyz" => probe(&state.unready()),
         "/status" => respond(StatusCode::OK, JSON, state.status().as_bytes().to_vec()),
         _ => respond(StatusCode::NOT_FOUND, TEXT, "try /metrics, /livez, /readyz or /status\n"),
+    }
+}
+
+/// What the loop told, and what is found out here: a loop that is stuck cannot say so itself.
+fn scrape(state: &AdminState, metrics: &Metrics) -> Response<Full<Bytes>> {
+    metrics.stalled.set(state.stall().is_some().into());
+    metrics.show_memory_limit(metrics::memory_limit());
+    match metrics.text() {
+        Ok(text) => respond(StatusCode::OK, metrics::CONTENT_TYPE, text),
+        Err(why) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{why}\n")),
     }
 }
 
