@@ -5,6 +5,7 @@
 mod admin;
 mod brokers;
 mod certified;
+mod chart;
 mod config;
 mod consumer;
 mod credentials;
