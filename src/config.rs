@@ -37,8 +37,8 @@ pub use record_format::RecordFormat;
 pub use schema::schema;
 pub use secret::{REDACTED, Secret};
 pub use sections::{
-    Admin, DeadLetter, Events, Limits, Log, LogFormat, OffsetPolicy, ReadKeys, Records, Retry, Shutdown, TopicRecords,
-    Unusable, WrittenKeys,
+    Admin, Breaker, DeadLetter, Events, Limits, Log, LogFormat, OffsetPolicy, ReadKeys, Records, Retry, Shutdown,
+    TopicRecords, Unusable, WrittenKeys,
 };
 pub use settings::{AccessKeys, Config, Credentials, IamUser, Kafka, Oms, Route};
 pub use table::markdown_table;

@@ -65,6 +65,8 @@ pub struct Metrics {
     pub unsettled_bytes_limit: IntGauge,
     /// Attempts to produce a dead letter that failed.
     pub dead_letter_failures: IntCounter,
+    /// 1 while dead letters wait at the breaker.
+    pub dead_letter_breaker: IntGauge,
     /// Partitions assigned to this worker.
     pub assigned_partitions: IntGauge,
     /// 1 while the worker makes no progress of its own.
@@ -110,6 +112,11 @@ impl Metrics {
                 r,
                 names::DEAD_LETTER_FAILURES,
                 "Attempts to produce a dead letter that failed",
+            )?,
+            dead_letter_breaker: gauge(
+                r,
+                names::DEAD_LETTER_BREAKER,
+                "1 while dead letters wait because too much is refused, else 0",
             )?,
             paced: fractions(
                 r,

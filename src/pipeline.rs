@@ -2,15 +2,16 @@
 //!
 //! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
 //! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`],
-//! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], [`failure`], [`letters`]), [`commits`]; beside it
+//! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], [`failure`], [`breaker`], [`letters`]), [`commits`]; beside it
 //! `rebalance` and [`drain`].
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
-//! record, answer or tick costs more than O(log n) of what waits; a rebalance or a change of
-//! credentials may walk all of it once.
+//! record, answer or tick costs more than O(log n) of what waits; a rebalance, a change of credentials or a breaker
+//! that closes may walk all of it once.
 
 mod admit;
 pub mod answer;
+pub mod breaker;
 pub mod budget;
 pub mod commits;
 pub mod credentials;
@@ -50,6 +51,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use answer::{Answer, HoldReason};
+use breaker::Breaker;
 use budget::Budget;
 use commits::Commits;
 use credentials::CredentialNews;
@@ -180,6 +182,12 @@ pub enum Notice {
     TaskUnblocked(TaskId, Block),
     /// Keys of a task are dead-lettered, told at most once a minute a task: the reason, and what OMS said.
     Condemned(TaskId, &'static str, Box<str>),
+    /// Too much is refused: dead letters wait from now on. Says why.
+    BreakerOpened(Box<str>),
+    /// The breaker is still open and probes; that many dead letters wait.
+    BreakerProbes(usize),
+    /// Dead letters are written again; that many had waited.
+    BreakerClosed(usize),
     /// Revoked partitions are given back, with that many records of them unsettled.
     GivenBack(usize),
 }
@@ -223,6 +231,7 @@ pub struct Pipeline {
     gate: Option<Time>,
     /// Questions about tasks that are out.
     inquiries: usize,
+    breaker: Breaker,
     letters: Letters,
     commits: Commits,
     revoke: Option<Revoke>,
@@ -249,6 +258,7 @@ impl Pipeline {
             hold: None,
             gate: None,
             inquiries: 0,
+            breaker: Breaker::new(settings.breaker, settings.hold_probe_interval),
             letters: Letters::default(),
             commits: Commits::default(),
             revoke: None,
@@ -261,6 +271,7 @@ impl Pipeline {
 
     /// Takes in what happened at `now` and adds what is to be done to `out`.
     pub fn step(&mut self, now: Time, input: Input, out: &mut Effects) {
+        self.breaker.begin(now);
         match input {
             Input::Assigned(partitions) => self.assigned(partitions),
             Input::Revoked(names) => self.revoked(&names, now),
@@ -276,6 +287,7 @@ impl Pipeline {
             Input::Drain => self.begin_drain(now),
         }
         self.admit_all(now);
+        self.turn_breaker(now, out);
         self.dispatch(now, out);
         self.write_letters(now, out);
         self.apply_pauses(out);
@@ -291,6 +303,7 @@ impl Pipeline {
         let times = [
             gate,
             self.tasks.next_due(),
+            self.breaker.next_due().filter(|_| self.drain.is_none()),
             self.letters.next_due(),
             self.commits.next_due(),
             self.revoke.as_ref().map(Revoke::next_due),

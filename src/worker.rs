@@ -278,6 +278,9 @@ impl Worker {
         match &result {
             Ok(()) => {
                 self.metrics.dead_letters(&letter.record.topic, letter.failure.reason).inc();
+                if let Some(refusal) = &letter.failure.refusal {
+                    self.publisher.task(&refusal.task).keys_dead_lettered.inc_by(letter.failure.keys.len() as u64);
+                }
                 self.dead_letter_log.tell(&letter, self.clock.now());
             }
             Err(fault) => {

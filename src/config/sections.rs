@@ -161,11 +161,13 @@ impl Default for Retry {
 }
 
 /// Where records go that OMS refuses for good.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetter {
     /// The dead-letter topic; `null` is `<source topic>.dlq`.
     pub topic: Option<String>,
+    /// When they wait instead of being written, because too much is refused.
+    pub breaker: Breaker,
 }
 
 impl DeadLetter {
@@ -173,6 +175,25 @@ impl DeadLetter {
     #[must_use]
     pub fn topic_of(&self, source: &str) -> String {
         self.topic.clone().unwrap_or_else(|| format!("{source}.dlq"))
+    }
+}
+
+/// When dead letters wait instead of being written, because too much is refused. Off while both maxima are `null`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Breaker {
+    /// Most dead letters in any minute, one worker; with more of them they wait. `null` sets no such limit. 600 is a start.
+    pub max_per_minute: Option<u32>,
+    /// Most of a minute's records that may end in dead letters, as a ratio above 0 and below 1; beyond it they wait. `null`
+    /// sets no such limit. 0.5 is a start.
+    pub max_ratio: Option<f64>,
+    /// Records that a minute must have before `max_ratio` counts.
+    pub min_records: u32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { max_per_minute: None, max_ratio: None, min_records: 100 }
     }
 }
 

@@ -60,6 +60,8 @@ pub const HOLD: &str = "oms_sync_hold";
 pub const TASK_STATE: &str = "oms_sync_task_state";
 /// Gauge; task.
 pub const LONE_RETRY_KEYS: &str = "oms_sync_lone_retry_keys";
+/// Gauge 0/1.
+pub const DEAD_LETTER_BREAKER: &str = "oms_sync_dead_letter_breaker_open";
 /// Gauge, seconds since the Unix epoch; only while the credentials expire.
 pub const CREDENTIALS_EXPIRY: &str = "oms_sync_credentials_expiry_timestamp_seconds";
 /// Gauge, bytes; no series where there is no limit.

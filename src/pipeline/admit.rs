@@ -54,6 +54,7 @@ impl Pipeline {
             admitted: now,
             open: 0,
             charge: (u32::try_from(charge.0).unwrap_or(u32::MAX), u32::try_from(charge.1).unwrap_or(u32::MAX)),
+            has_ended: false,
             outcome: Outcome::Skipped,
             failures: Vec::new(),
         });
@@ -75,7 +76,7 @@ impl Pipeline {
     }
 
     /// Lets a change wait, alone or with an earlier one of its key. Whether the record now waits for one entry more.
-    fn take_change(&mut self, task: &TaskId, key: EncodedKey, record: RecordRef, now: Time) -> bool {
+    pub(super) fn take_change(&mut self, task: &TaskId, key: EncodedKey, record: RecordRef, now: Time) -> bool {
         let ix = self.tasks.find_or_insert(task, &self.settings);
         let task = &mut self.tasks[ix];
         if let Some(waiting) = task.pending.find(&key, &self.entries) {

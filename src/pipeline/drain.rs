@@ -1,5 +1,5 @@
-//! The end of the worker's life: nothing more is read, what waits is sent, what is held, backing off or throttled is
-//! left to whoever reads it next; then everything settled is committed.
+//! The end of the worker's life: nothing more is read, what waits is sent, what is held, backing off or throttled, and
+//! what waits at the dead-letter breaker, is left to whoever reads it next; then everything settled is committed.
 
 use std::time::Duration;
 
@@ -69,9 +69,9 @@ impl Pipeline {
         };
         let stuck = self.hold.is_some() || self.pace.not_before() > now || !self.trust.may_sign(now);
         let sent = self.flight.is_empty() && (stuck || !self.tasks.any_queued());
-        let settled = sent && self.inquiries == 0 && self.letters.is_empty() && self.revoke.is_none();
+        let settled = sent && self.inquiries == 0 && self.letters.under_way() == 0 && self.revoke.is_none();
         if settled || now >= settle_by {
-            let unanswered = self.flight.len() + self.inquiries + self.letters.len();
+            let unanswered = self.flight.len() + self.inquiries + self.letters.under_way();
             if let Some(drain) = &mut self.drain {
                 drain.phase = Phase::Committing { unanswered, asked: false, not_before: now };
             }

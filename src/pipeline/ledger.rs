@@ -35,6 +35,8 @@ pub struct Slot {
     pub open: u32,
     /// What the budget was charged for it: changes and bytes.
     pub charge: (u32, u32),
+    /// Whether all of it had a verdict once.
+    pub has_ended: bool,
     /// The worst that happened to a part of it so far.
     pub outcome: Outcome,
     /// What failed for good, by kind; becomes dead letters when nothing else is open.
@@ -139,6 +141,7 @@ mod tests {
             admitted: Time::START,
             open: 1,
             charge: (1, 200),
+            has_ended: false,
             outcome: Outcome::Skipped,
             failures: Vec::new(),
         }

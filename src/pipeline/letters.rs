@@ -1,10 +1,13 @@
-//! Dead letters on their way: written a bounded number at a time, written again until Kafka acknowledges them.
+//! Dead letters on their way: kept until the [`breaker`](super::breaker) lets them out, then written a bounded number at a
+//! time, and written again until Kafka acknowledges them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::breaker::Breaker;
 use super::entry::{PartitionIx, RecordRef};
 use super::failure::Failure;
+use super::ledger::Outcome;
 use super::record::Record;
 use super::time::Time;
 use super::{Effect, Effects, Pipeline};
@@ -37,27 +40,59 @@ struct Letter {
 #[derive(Debug, Default)]
 pub struct Letters {
     all: slab::Slab<Letter>,
-    /// Those that are not out, by the moment at which they may go.
+    /// Those that the breaker let out and that are not out now, by the moment at which they may go.
     outbox: BTreeSet<(Time, LetterId)>,
+    /// Those that are out.
+    out: usize,
 }
 
 impl Letters {
-    pub(super) fn push(&mut self, source: RecordRef, epoch: u64, record: Arc<Record>, failure: Failure) {
+    /// A letter that the breaker is to let out.
+    pub(super) fn make(&mut self, source: RecordRef, epoch: u64, record: Arc<Record>, failure: Failure) -> LetterId {
         let content = Arc::new(DeadLetter { record, failure });
-        let id = self.all.insert(Letter { source, epoch, content, sent: None, failures: 0 });
+        self.all.insert(Letter { source, epoch, content, sent: None, failures: 0 })
+    }
+
+    /// From now on it may be written. Its record.
+    pub(super) fn let_out(&mut self, id: LetterId) -> Option<RecordRef> {
+        let source = self.all.get(id)?.source;
         self.outbox.insert((Time::START, id));
+        Some(source)
+    }
+
+    /// Its record, and what it says.
+    pub(super) fn content(&self, id: LetterId) -> Option<(RecordRef, Arc<DeadLetter>)> {
+        self.all.get(id).map(|letter| (letter.source, Arc::clone(&letter.content)))
+    }
+
+    /// Forgets a letter that was not let out.
+    pub(super) fn remove(&mut self, id: LetterId) {
+        self.all.try_remove(id);
+    }
+
+    /// What and where it is, for people.
+    pub(super) fn describe(&self, id: LetterId) -> String {
+        let Some(Letter { content, .. }) = self.all.get(id) else { return String::new() };
+        let (Record { topic, partition, offset, .. }, failure) = (&*content.record, &content.failure);
+        let said = failure.refusal.as_ref().map(|refusal| {
+            let code = refusal.error_code.as_deref().unwrap_or("no code");
+            format!(", {} {code} of task {}", refusal.status, refusal.task)
+        });
+        format!("the last: {topic}[{partition}]@{offset}, {}{}", failure.reason, said.unwrap_or_default())
     }
 
     /// Forgets the letters of a partition that are not out; those that are out are acknowledged to nobody.
-    pub(super) fn forget(&mut self, partition: PartitionIx) {
+    pub(super) fn forget(&mut self, partition: PartitionIx, breaker: &mut Breaker) {
         let all = &mut self.all;
-        self.outbox.retain(|(_, id)| {
-            let stays = all[*id].source.partition != partition;
+        let mut stays = |id: LetterId| {
+            let stays = all[id].source.partition != partition;
             if !stays {
-                all.remove(*id);
+                all.remove(id);
             }
             stays
-        });
+        };
+        self.outbox.retain(|(_, id)| stays(*id));
+        breaker.retain(stays);
     }
 
     /// Letters that are not acknowledged.
@@ -70,6 +105,12 @@ impl Letters {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Letters that the breaker let out and that are not acknowledged.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.outbox.len() + self.out
     }
 
     /// How many could not be written so far, and are tried again.
@@ -87,8 +128,7 @@ impl Letters {
     /// When the next one may go out, where one waits for its time.
     #[must_use]
     pub fn next_due(&self) -> Option<Time> {
-        let room = self.all.len() - self.outbox.len() < MAX_LETTERS_IN_FLIGHT;
-        self.outbox.first().map(|(ready, _)| *ready).filter(|_| room)
+        self.outbox.first().map(|(ready, _)| *ready).filter(|_| self.out < MAX_LETTERS_IN_FLIGHT)
     }
 }
 
@@ -98,6 +138,7 @@ impl Pipeline {
             let Some((_, id)) = self.letters.outbox.pop_first() else { return };
             let letter = &mut self.letters.all[id];
             letter.sent = Some(now);
+            self.letters.out += 1;
             out.actions.push(Effect::DeadLetter(id, letter.content.clone()));
         }
     }
@@ -107,7 +148,9 @@ impl Pipeline {
             return;
         };
         let (source, epoch) = (letter.source, letter.epoch);
-        letter.sent = None;
+        if letter.sent.take().is_some() {
+            self.letters.out -= 1;
+        }
         let live = self.partitions.live(source.partition, epoch);
         if !written && live.is_some() {
             letter.failures = letter.failures.saturating_add(1);
@@ -118,6 +161,9 @@ impl Pipeline {
         self.letters.all.remove(id);
         if let Some(partition) = live {
             partition.letters -= 1;
+            if let Some(slot) = partition.ledger.slot(source.seq) {
+                slot.outcome = Outcome::DeadLettered;
+            }
             self.close_one(source);
         }
     }

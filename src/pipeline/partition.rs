@@ -38,7 +38,7 @@ pub struct Partition {
     pub revoking: bool,
     /// Whether its records are detached from everything: no verdict and no acknowledgement reaches them any more.
     pub detached: bool,
-    /// Dead letters of its records that Kafka has not acknowledged.
+    /// Dead letters of its records that the breaker let out and Kafka has not acknowledged.
     pub letters: usize,
     /// Full tasks that it would bring more keys for.
     pub full_tasks: SmallVec<[TaskIx; 1]>,

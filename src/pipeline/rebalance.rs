@@ -171,7 +171,7 @@ impl Pipeline {
             partition.revoking = true;
             let (changes, bytes) = partition.ledger.charged();
             self.budget.refund(changes, bytes);
-            self.letters.forget(*ix);
+            self.letters.forget(*ix, &mut self.breaker);
         }
         let partitions = &self.partitions;
         for (_, entry) in self.entries.iter_mut() {

@@ -41,7 +41,7 @@ pub struct HoldReport<Reason> {
     pub reason: Reason,
     /// Since when.
     pub since: Time,
-    /// What OMS said last.
+    /// What OMS said last, or which limit was passed.
     pub said: Box<str>,
     /// When the next probe goes out, if something waits to be sent; `None` while one is out, or there are no credentials.
     pub next_probe: Option<Time>,
@@ -133,8 +133,12 @@ pub struct Report {
     pub oldest_letter: Option<Time>,
     /// Since when a commit is out.
     pub commit_since: Option<Time>,
+    /// Why dead letters wait at the breaker.
+    pub breaker: Option<HoldReport<()>>,
     /// Dead letters that are not acknowledged.
     pub letters: usize,
+    /// How many of them wait at the breaker.
+    pub letters_waiting: usize,
     /// How many of them could not be written so far.
     pub letters_failing: usize,
     /// What tasks did since the last report that have no state any more.
@@ -166,7 +170,9 @@ impl Pipeline {
             oldest_submission: self.flight.iter().map(|(_, sent)| sent.at).min(),
             oldest_letter: self.letters.oldest_out(),
             commit_since: self.commits.out_since(),
+            breaker: self.breaker.open().map(HoldReport::of),
             letters: self.letters.len(),
+            letters_waiting: self.breaker.waiting(),
             letters_failing: self.letters.failing(),
             departed: std::mem::take(&mut self.tasks.departed),
             tasks: ixs.into_iter().map(|ix| self.task_report(ix)).collect(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::breaker::BreakerLimits;
+use super::key::KeyEncoding;
 use super::retry::Backoff;
 
 /// What the pipeline may do at most, and when.
@@ -21,8 +23,12 @@ pub struct Settings {
     pub max_in_flight_per_task: usize,
     /// Requests a second, whole worker.
     pub max_requests_per_second: Option<f64>,
-    /// Wait before the first probe of a hold.
+    /// Wait before the first probe of a hold, and of the dead-letter breaker.
     pub hold_probe_interval: Duration,
+    /// How much may be refused before dead letters wait.
+    pub breaker: BreakerLimits,
+    /// How keys are written for OMS.
+    pub key_encoding: KeyEncoding,
     /// Object changes that are read and not settled.
     pub max_unsettled_changes: usize,
     /// Bytes of records that are read and not settled, with [`CHANGE_BYTES`](super::budget::CHANGE_BYTES) a change.
@@ -64,6 +70,8 @@ impl Default for Settings {
             max_in_flight_per_task: 16,
             max_requests_per_second: None,
             hold_probe_interval: Duration::from_mins(1),
+            breaker: BreakerLimits::NONE,
+            key_encoding: KeyEncoding::Percent,
             max_unsettled_changes: 100_000,
             max_unsettled_bytes: 24 << 20,
             max_pending_keys_per_task: 50_000,

@@ -120,7 +120,9 @@ impl Pipeline {
         task.counts.accepted += event.entries.len() as u64;
         for id in event.entries {
             self.release(id);
-            for record in self.entries.remove(id).records {
+            let entry = self.entries.remove(id);
+            self.breaker.key_accepted(event.task, &entry.key);
+            for record in entry.records {
                 let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) else {
                     continue;
                 };
@@ -151,12 +153,11 @@ impl Pipeline {
     /// Every key of the event has failed for good.
     pub(super) fn condemn(&mut self, doomed: Doomed, now: Time) {
         let Doomed { event, reason, answer } = doomed;
-        let task = &mut self.tasks[event.task];
-        task.counts.dead_lettered += event.entries.len() as u64;
-        let id = task.id.clone();
+        let id = self.tasks[event.task].id.clone();
         for entry in event.entries {
             self.release(entry);
             let entry = self.entries.remove(entry);
+            self.breaker.key_refused(event.task, &entry.key, &mut self.random);
             let failure = Failure::refused(&entry.key, &id, reason, &answer, entry.attempts, now);
             for record in entry.records {
                 if let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) {
@@ -267,14 +268,17 @@ impl Pipeline {
             return;
         };
         let failures = std::mem::take(&mut slot.failures);
+        if !std::mem::replace(&mut slot.has_ended, true) {
+            self.breaker.record_ended(failures.len());
+        }
         if let (Some(source), false) = (&slot.record, failures.is_empty()) {
             let source = source.clone();
-            slot.outcome = Outcome::DeadLettered;
             slot.open = u32::try_from(failures.len()).unwrap_or(u32::MAX);
-            partition.letters += failures.len();
             let epoch = partition.epoch;
             for failure in failures {
-                self.letters.push(record, epoch, source.clone(), failure);
+                let can_be_asked_again = failure.refusal.is_some();
+                let id = self.letters.make(record, epoch, source.clone(), failure);
+                self.breaker.push(id, can_be_asked_again);
             }
             return;
         }

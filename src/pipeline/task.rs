@@ -61,8 +61,6 @@ pub struct TaskCounts {
     pub coalesced: u64,
     /// Keys that OMS accepted.
     pub accepted: u64,
-    /// Keys that OMS refused for good.
-    pub dead_lettered: u64,
 }
 
 /// When a task may send next.

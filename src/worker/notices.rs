@@ -28,6 +28,11 @@ pub(super) fn remedy(reason: HoldReason) -> &'static str {
     }
 }
 
+/// What to do about an open breaker.
+pub(super) const BREAKER_REMEDY: &str = "find out why so much is refused; keys that OMS refused are asked for again by themselves once a probe \
+     is accepted, for all else put records.* or routes right and start the worker anew; to have it dead-lettered all the same, raise \
+     dead_letter.breaker.max_per_minute and max_ratio, or unset both, and start it anew";
+
 /// Writes the line of a notice.
 pub(super) fn log(notice: &Notice) {
     match notice {
@@ -49,6 +54,11 @@ pub(super) fn log(notice: &Notice) {
         Notice::Condemned(task, reason, said) => {
             warn!(%task, reason, %said, "OMS refuses keys of this task for good: they are dead-lettered");
         }
+        Notice::BreakerOpened(said) => {
+            warn!(%said, remedy = BREAKER_REMEDY, "dead-letter breaker opened: dead letters wait, their records stay uncommitted");
+        }
+        Notice::BreakerProbes(waiting) => warn!(waiting, "dead-letter breaker is open: a probe goes out"),
+        Notice::BreakerClosed(waiting) => info!(waiting, "dead-letter breaker closed: dead letters are written again"),
         Notice::GivenBack(unsettled) => info!(unsettled, "revoked partitions are given back"),
     }
 }

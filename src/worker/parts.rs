@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::metrics::labels::ChangeAction;
 use crate::oms::client::OmsSettings;
 use crate::oms::trust;
+use crate::pipeline::breaker::BreakerLimits;
 use crate::pipeline::intake::{Counted, Incoming, Intake, IntakeSettings, Tally, Unusable};
 use crate::pipeline::key::KeyEncoding;
 use crate::pipeline::partition::PartitionName;
@@ -40,6 +41,8 @@ pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
         max_in_flight_per_task: size(config.oms.max_in_flight_per_task),
         max_requests_per_second: config.oms.max_requests_per_second,
         hold_probe_interval: config.oms.hold_probe_interval,
+        breaker: breaker(config),
+        key_encoding: key_encoding(config),
         max_unsettled_changes: config.limits.max_unsettled_changes,
         max_unsettled_bytes: usize::try_from(config.limits.max_unsettled_bytes).unwrap_or(usize::MAX),
         max_pending_keys_per_task: config.limits.max_pending_keys_per_task,
@@ -49,6 +52,18 @@ pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
         drain_timeout: config.shutdown.drain_timeout,
         revoke_timeout: config.shutdown.revoke_timeout,
         seed,
+    }
+}
+
+fn breaker(config: &Config) -> BreakerLimits {
+    let crate::config::Breaker { max_per_minute, max_ratio, min_records } = config.dead_letter.breaker;
+    BreakerLimits { max_per_minute, max_ratio, min_records }
+}
+
+fn key_encoding(config: &Config) -> KeyEncoding {
+    match config.oms.key_encoding {
+        WrittenKeys::Percent => KeyEncoding::Percent,
+        WrittenKeys::Form => KeyEncoding::Form,
     }
 }
 
@@ -166,10 +181,7 @@ fn intake_settings(config: &Config) -> IntakeSettings {
         topics: topics.map(|topic| (topic.as_str().into(), config.decode_options(topic))).collect(),
         unrecognised: policy(config.records.unrecognised),
         no_route: policy(config.records.no_route),
-        key_encoding: match config.oms.key_encoding {
-            WrittenKeys::Percent => KeyEncoding::Percent,
-            WrittenKeys::Form => KeyEncoding::Form,
-        },
+        key_encoding: key_encoding(config),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::pipeline::task::Block;
 use crate::pipeline::time::Time;
 
 use super::credentials::CredentialStatus;
-use super::notices::remedy;
+use super::notices::{BREAKER_REMEDY, remedy};
 use super::topics::NOT_LOOKED_AT;
 
 /// How long a commit may take by itself: the consumer gives up before.
@@ -182,13 +182,13 @@ impl Publisher {
             let metrics = self.task(task);
             metrics.coalesced.inc_by(counts.coalesced);
             metrics.keys_accepted.inc_by(counts.accepted);
-            metrics.keys_dead_lettered.inc_by(counts.dead_lettered);
         }
         self.metrics.show_pace(report.pace.rate);
         self.metrics.unsettled_changes.set(whole(report.unsettled.0));
         self.metrics.unsettled_bytes.set(whole(report.unsettled.1));
         self.metrics.unsettled_changes_limit.set(whole(report.limits.0));
         self.metrics.unsettled_bytes_limit.set(whole(report.limits.1));
+        self.metrics.dead_letter_breaker.set(i64::from(report.breaker.is_some()));
         self.metrics.assigned_partitions.set(whole(report.partitions.len()));
     }
 
@@ -273,6 +273,9 @@ impl Publisher {
         if let Some(hold) = report.hold.as_ref().filter(|_| self.unready_on_hold) {
             reasons.push(format!("hold ({}): {}", hold_reason(hold.reason), hold.said));
         }
+        if let Some(breaker) = report.breaker.as_ref().filter(|_| self.unready_on_hold) {
+            reasons.push(format!("dead-letter breaker open: {}", breaker.said));
+        }
         if reasons != self.unready {
             if reasons.is_empty() {
                 info!("ready");
@@ -336,7 +339,16 @@ impl Publisher {
             "requests_per_second_limit": report.pace.rate,
             "requests_per_second_limited_by": report.pace.rate.map(|_| limited_by(report)),
             "requests_paused_for_seconds": report.pace.paused_until.since(now).as_secs_f64(),
-            "dead_letters": {"unacknowledged": report.letters, "failing": report.letters_failing, "problem": self.letter_problem},
+            "dead_letters": {
+                "unacknowledged": report.letters, "failing": report.letters_failing, "problem": self.letter_problem,
+                "waiting_at_breaker": report.letters_waiting,
+                "breaker": report.breaker.as_ref().map(|breaker| json!({
+                    "said": breaker.said,
+                    "for_seconds": now.since(breaker.since).as_secs_f64(),
+                    "next_probe_in_seconds": breaker.next_probe.map(|at| at.since(now).as_secs_f64()),
+                    "remedy": BREAKER_REMEDY,
+                })),
+            },
             "last_commit_problem": self.last_commit,
             "partitions": partitions.collect::<Vec<_>>(),
             "tasks": tasks.collect::<Vec<_>>(),

@@ -64,6 +64,8 @@ fn the_environment_alone_is_enough() {
         ("OMS_SYNC__KAFKA__PROPERTIES", r#"{"security.protocol":"SASL_SSL","sasl.password":"pass-in-clear"}"#),
         ("OMS_SYNC__OMS__MAX_REQUESTS_PER_SECOND", "12.5"),
         ("OMS_SYNC__EVENTS__MAX_KEYS", "7"),
+        ("OMS_SYNC__DEAD_LETTER__BREAKER", r#"{"max_per_minute":600,"max_ratio":0.5}"#),
+        ("OMS_SYNC__DEAD_LETTER__BREAKER__MIN_RECORDS", "50"),
         ("OMS_SYNC__ADMIN__UNREADY_ON_HOLD", "true"),
         ("OMS_SYNC__OMS__CA_FILE", ""),
         ("OMS_SYNC__LIMITS__MAX_UNSETTLED_BYTES", "1 MiB"),
@@ -75,6 +77,8 @@ fn the_environment_alone_is_enough() {
     assert_eq!(config.oms.endpoint, "https://oms.cn-north-4.myhuaweicloud.com");
     assert_eq!(config.oms.max_requests_per_second, Some(12.5));
     assert_eq!((config.events.max_keys, config.admin.unready_on_hold, config.oms.ca_file), (7, true, None));
+    let breaker = config.dead_letter.breaker;
+    assert_eq!((breaker.max_per_minute, breaker.max_ratio, breaker.min_records), (Some(600), Some(0.5), 50));
     assert_eq!(config.limits.max_unsettled_bytes, 1 << 20);
     assert_eq!(config.kafka.properties.as_map()["sasl.password"], "pass-in-clear");
     assert_eq!((config.routes.len(), config.routes[1].prefix.as_deref()), (2, Some("in/")));
@@ -104,9 +108,12 @@ routes:
   - {task: u, bucket: d}
 events: {max_keys: 11}
 limits: {max_unsettled_bytes: 64}
+dead_letter: {breaker: {max_per_minute: 0, max_ratio: 1}}
 ";
     let result = from_file(yaml, &[("OMS_SYNC__LOG__FORMAT", "xml"), ("OMS_SYNC__RETRY__INITIAL", "soon")]);
     let expected = [
+        "dead_letter.breaker.max_per_minute: 0 is out of range; write 1 to 1000000",
+        "dead_letter.breaker.max_ratio: out of range; write a number above 0 and below 1",
         "events.max_keys: 11 is out of range; write 1 to 10",
         "kafka.brokers: invalid type: sequence, expected a string; write one text",
         "kafka.commit_interval: invalid type: integer `5`, expected a string; write it with its unit, for example 1s",
@@ -389,6 +396,9 @@ fn every_documented_default_is_the_default() {
         "records.max_changes = 10000",
         "events.max_keys = 10",
         "events.linger = \"200ms\"",
+        "dead_letter.breaker.max_per_minute = null",
+        "dead_letter.breaker.max_ratio = null",
+        "dead_letter.breaker.min_records = 100",
         "retry.initial = \"500ms\"",
         "retry.max = \"1m\"",
         "retry.max_retry_after = \"5m\"",

@@ -42,11 +42,14 @@ fn check_durations(document: &Document, findings: &mut Findings) {
 }
 
 fn check_numbers(document: &Document, findings: &mut Findings) {
-    let Document { oms, records, events, limits, .. } = document;
+    let Document { oms, records, events, limits, dead_letter, .. } = document;
+    let breaker = dead_letter.breaker;
     let numbers = [
         ("events.max_keys", events.max_keys as u64, 1..=10),
         ("oms.max_in_flight", oms.max_in_flight.into(), 1..=MAX_IN_FLIGHT),
         ("oms.max_in_flight_per_task", oms.max_in_flight_per_task.into(), 1..=MAX_IN_FLIGHT),
+        ("dead_letter.breaker.max_per_minute", breaker.max_per_minute.unwrap_or(1).into(), 1..=1_000_000),
+        ("dead_letter.breaker.min_records", breaker.min_records.into(), 1..=1_000_000),
         ("records.max_changes", records.max_changes as u64, 1..=MAX_CHANGES_LIMIT as u64),
         ("limits.max_unsettled_changes", limits.max_unsettled_changes as u64, 1..=100_000_000),
         ("limits.max_unsettled_bytes", limits.max_unsettled_bytes, 1..=1 << 40),
@@ -59,5 +62,9 @@ fn check_numbers(document: &Document, findings: &mut Findings) {
             let instead = format!("write {} to {}", range.start(), range.end());
             findings.add(path, &format!("{value} is out of range"), &instead);
         }
+    }
+    if breaker.max_ratio.is_some_and(|ratio| !(ratio > 0.0 && ratio < 1.0)) {
+        let instead = "write a number above 0 and below 1, such as 0.5, or null for no such limit";
+        findings.add("dead_letter.breaker.max_ratio", "out of range", instead);
     }
 }
