@@ -64,7 +64,8 @@ fn the_worker_takes_the_configuration_of_every_values_file_as_it_was_written() {
         assert!(output.status.success(), "{}: {}", file.display(), super::text(&output.stderr));
         let objects = Objects::read(&super::text(&output.stdout));
         let config = loaded(&objects).config;
-        assert!(!config.kafka.topics.is_empty(), "{}", file.display());
+        let breaker = config.dead_letter.breaker;
+        assert!(breaker.max_per_minute.is_some() && breaker.max_ratio.is_some(), "on, without being asked for");
         let written = merged(defaults.clone(), &read(&file)["config"]);
         assert_eq!(yaml(config_map(&objects)), written, "{}", file.display());
     }
