@@ -1,5 +1,6 @@
 //! The environment as a source of configuration: `OMS_SYNC__KAFKA__BROKERS` is `kafka.brokers`.
-//! Text becomes the type that the schema names; it is not checked here.
+//! Text becomes the type that the schema names; it is not checked here. Of maps, `kafka.properties` alone can be given
+//! one by one, so that a password needs no JSON around it.
 
 use config::{Map, Value, ValueKind};
 use serde_json::Value as Json;
@@ -10,6 +11,9 @@ use super::schema::{Kind, Node};
 /// What every variable of the worker begins with; parts of the path are joined by two underscores.
 pub const PREFIX: &str = "OMS_SYNC__";
 
+/// What the variable of a single librdkafka property begins with, in small letters; its dots are written as underscores.
+const PROPERTY: &str = "kafka__properties__";
+
 /// The tree of all values that the environment gives. Text that cannot be read as what it must be is a problem.
 pub(super) fn collect(variables: &[(String, String)], root: Node, findings: &mut Findings) -> Map<String, Value> {
     let mut ours: Vec<&(String, String)> = variables.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
@@ -17,8 +21,13 @@ pub(super) fn collect(variables: &[(String, String)], root: Node, findings: &mut
     let mut tree = Map::new();
     for (name, text) in ours {
         let path = name[PREFIX.len()..].to_ascii_lowercase();
-        let parts: Vec<&str> = path.split("__").collect();
-        match read(name, text, &parts, root) {
+        let property = path.strip_prefix(PROPERTY).map(|property| property.replace('_', "."));
+        let parts: Vec<&str> = match &property {
+            Some(property) => vec!["kafka", "properties", property],
+            None => path.split("__").collect(),
+        };
+        let value = if property.is_some() { utf8(name, text) } else { read(name, text, &parts, root) };
+        match value {
             Ok(value) => insert(&mut tree, &parts, value),
             Err((what, instead)) => {
                 let origin = Some(name.clone());
@@ -29,10 +38,16 @@ pub(super) fn collect(variables: &[(String, String)], root: Node, findings: &mut
     tree
 }
 
-fn read(name: &str, text: &str, parts: &[&str], root: Node) -> Result<Value, (String, String)> {
+/// The text as it is.
+fn utf8(name: &str, text: &str) -> Result<Value, (String, String)> {
     if text.contains(char::REPLACEMENT_CHARACTER) {
         return Err(("is not valid UTF-8".to_owned(), "write it as UTF-8 text".to_owned()));
     }
+    Ok(Value::new(Some(&name.to_owned()), text))
+}
+
+fn read(name: &str, text: &str, parts: &[&str], root: Node) -> Result<Value, (String, String)> {
+    let plain = utf8(name, text)?;
     let mut node = Some(root);
     for (depth, part) in parts.iter().enumerate() {
         if node.is_some_and(|node| node.map_values().is_some() || node.items().is_some()) {
@@ -41,9 +56,8 @@ fn read(name: &str, text: &str, parts: &[&str], root: Node) -> Result<Value, (St
         }
         node = node.and_then(|node| node.key(part));
     }
-    let origin = name.to_owned();
     // A name that is not in the schema stays text: the search for unknown keys reports it.
-    node.map_or_else(|| Ok(Value::new(Some(&origin), text)), |node| typed(&origin, text, node))
+    node.map_or(Ok(plain), |node| typed(&name.to_owned(), text, node))
 }
 
 fn typed(origin: &String, text: &str, node: Node) -> Result<Value, (String, String)> {

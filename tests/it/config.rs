@@ -319,6 +319,34 @@ fn endpoints_are_plain_urls() {
 }
 
 #[test]
+fn a_property_of_kafka_can_have_a_variable_of_its_own() {
+    let loaded = minimal_with(&[
+        ("OMS_SYNC__KAFKA__PROPERTIES", r#"{"security.protocol":"SASL_SSL","sasl.password":"old-in-clear"}"#),
+        ("OMS_SYNC__KAFKA__PROPERTIES__SASL_PASSWORD", r#"pass "in-clear" {\"#),
+        ("OMS_SYNC__KAFKA__PROPERTIES__GROUP_INSTANCE_ID", "worker-0"),
+    ])
+    .unwrap();
+    let properties = loaded.config.kafka.properties.as_map();
+    assert_eq!(properties["sasl.password"], r#"pass "in-clear" {\"#, "as it is, and before the structure");
+    assert_eq!((&*properties["security.protocol"], &*properties["group.instance.id"]), ("SASL_SSL", "worker-0"));
+    assert!(!format!("{loaded:?}\n{}", loaded.effective).contains("in-clear"));
+
+    let refused = minimal_with(&[
+        ("OMS_SYNC__KAFKA__PROPERTIES__GROUP_ID", "g"),
+        ("OMS_SYNC__KAFKA__PROPERTIES__SASL_PASSWORT", "in-clear"),
+        ("OMS_SYNC__RECORDS__TOPICS__A__FORMAT", "native"),
+    ]);
+    check_told(
+        refused,
+        &[
+            "kafka.properties.group.id: the worker owns this property",
+            "kafka.properties.sasl.passwort: ",
+            "records.topics.a.format: a structure is given as a whole",
+        ],
+    );
+}
+
+#[test]
 fn secrets_appear_nowhere() {
     let loaded = minimal_with(&[
         ("OMS_SYNC__OMS__CREDENTIALS__SECURITY_TOKEN", "token-in-clear"),

@@ -6,6 +6,7 @@ mod admin;
 mod alerts;
 mod brokers;
 mod certified;
+mod chart;
 mod config;
 mod consumer;
 mod credentials;
