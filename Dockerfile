@@ -7,10 +7,12 @@ ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
 
 # The dependencies alone, compiled for an empty crate, so that a change in src does not compile them again.
 FROM ${RUST} AS dependencies
-# librdkafka, OpenSSL and zstd are compiled from source: gcc, g++, make and perl.
+# librdkafka and zstd are compiled from source: gcc, g++ and make. OpenSSL is Debian's, since the last image has it: what is
+# repaired in it comes with a newer base, and the binary is a third smaller. No symbols: a panic names its line without.
 RUN apt-get update -q \
- && apt-get install -y -q --no-install-recommends build-essential perl \
+ && apt-get install -y -q --no-install-recommends build-essential libssl-dev pkg-config \
  && rm -rf /var/lib/apt/lists/*
+ENV OPENSSL_NO_VENDOR=1 CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=symbols
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 # Cargo wants to see what Cargo.toml names, the bench too.
@@ -30,7 +32,7 @@ RUN touch src/main.rs src/lib.rs \
  && { [ "$("$binary" --version)" = "oms-sync-worker $VERSION (revision $REVISION)" ] \
       || { echo "VERSION=$VERSION is not the version in Cargo.toml"; exit 1; }; } \
  && ldd "$binary" > needs && cat needs \
- && { ! grep -vE 'linux-vdso|ld-linux|/lib(c|m|gcc_s|stdc\+\+)\.so' needs \
+ && { ! grep -vE 'linux-vdso|ld-linux|/lib(c|m|gcc_s|stdc\+\+|ssl|crypto)\.so' needs \
       || { echo "libraries that the last image does not have"; exit 1; }; }
 
 FROM ${RUNTIME}
