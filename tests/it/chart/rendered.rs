@@ -268,7 +268,7 @@ fn what_can_be_added_to_a_pod_is_in_it() {
         (&spec["imagePullSecrets"], json!([{"name": "registry"}])),
         (&spec["nodeSelector"], json!({"kubernetes.io/arch": "amd64"})),
         (&spec["tolerations"], json!([{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}])),
-        (&spec["priorityClassName"], json!("system-cluster-critical")),
+        (&spec["priorityClassName"], json!("data")),
         (&spec["hostAliases"], json!([{"ip": "10.0.0.1", "hostnames": ["kafka"]}])),
         (&spec["terminationGracePeriodSeconds"], json!(60)),
         (&spec["topologySpreadConstraints"], Value::Null),
