@@ -116,7 +116,8 @@ fn environment(port: u16) -> Vec<(&'static str, String)> {
     all
 }
 
-fn free_port() -> u16 {
+/// A port of loopback that nothing listens on now.
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }
 

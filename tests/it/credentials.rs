@@ -26,7 +26,7 @@ use crate::verdicts::settings;
 /// Every wait ends within this.
 const BOUND: Duration = Duration::from_mins(1);
 
-type Seen = Arc<Mutex<Vec<String>>>;
+pub(crate) type Seen = Arc<Mutex<Vec<String>>>;
 
 /// A server of one answer a connection; what it answers is a function of the request. `None` is no answer, ever.
 async fn serve(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> (String, Seen) {
@@ -59,7 +59,7 @@ fn is_complete(text: &[u8]) -> bool {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what a server answers, and some never do")]
-fn http(status: u16, headers: &str, body: &str) -> Option<String> {
+pub(crate) fn http(status: u16, headers: &str, body: &str) -> Option<String> {
     let length = body.len();
     Some(format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"))
 }
@@ -75,7 +75,7 @@ fn rfc3339(seconds: i64) -> String {
     humantime::format_rfc3339_micros(in_future(seconds)).to_string()
 }
 
-fn credential(expires_in: i64) -> String {
+pub(crate) fn credential(expires_in: i64) -> String {
     let at = rfc3339(expires_in);
     format!(r#"{{"credential":{{"access":"TAK","secret":"TSK","securitytoken":"TTOKEN","expires_at":"{at}"}}}}"#)
 }
@@ -100,7 +100,7 @@ fn check_refused(result: Result<Obtained, SourceError>, expected: &str) {
 }
 
 /// A metadata service of version 2 whose answer to the second question is this.
-async fn metadata(answer: impl Fn() -> Option<String> + Send + 'static) -> (String, Seen) {
+pub(crate) async fn metadata(answer: impl Fn() -> Option<String> + Send + 'static) -> (String, Seen) {
     serve(move |request| if request.starts_with("PUT ") { http(200, "", "META-TOKEN") } else { answer() }).await
 }
 
@@ -323,7 +323,7 @@ async fn a_profile_gives_its_section_basic() {
 }
 
 /// As the kubelet writes a Secret: a folder a version, a link that is swapped, and a link for each file.
-fn swap(mount: &Path, version: &str, access: &str, secret: &str) {
+pub(crate) fn swap(mount: &Path, version: &str, access: &str, secret: &str) {
     let folder = mount.join(format!("..{version}"));
     std::fs::create_dir(&folder).unwrap();
     write(&folder, "access-key", access);

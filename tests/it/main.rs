@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests bound their waits by the clock and read their environment")]
 
 mod admin;
+mod alerts;
 mod brokers;
 mod certified;
 mod chart;

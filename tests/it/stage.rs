@@ -41,6 +41,17 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Status and body of what a server on loopback answers; HTTP/1.0, so that the body comes whole.
+pub(crate) fn http_get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
 fn task(bucket: u32) -> String {
     format!("task-{bucket}")
 }
@@ -176,6 +187,11 @@ impl WorkerProcess {
 
     /// Status and body of a page of the admin server.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        http_get(&self.admin(), path)
+    }
+
+    /// Where its admin server listens; waits until it does.
+    pub(crate) fn admin(&self) -> String {
         let mut admin = None;
         wait_until("the worker logs its admin address", || {
             let started = self.log().into_iter().find(|line| line.contains("\"started\""));
@@ -183,13 +199,12 @@ impl WorkerProcess {
             admin = line.map(|line| line["admin"].as_str().unwrap().to_owned());
             admin.is_some()
         });
-        let mut stream = TcpStream::connect(admin.unwrap()).unwrap();
-        stream.set_read_timeout(Some(BOUND)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: worker\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        admin.unwrap()
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn wait_until_ready(&self) {

@@ -14,7 +14,7 @@ use crate::stage::{Stage, WorkerProcess, wait_until};
 const PARTITIONS: i32 = 12;
 const NEW_PROTOCOL: (&str, &str) = ("OMS_SYNC__KAFKA__PROPERTIES", r#"{"group.protocol":"consumer"}"#);
 
-fn on_real(broker: &RealBroker, faults: &str) -> Stage {
+pub(crate) fn on_real(broker: &RealBroker, faults: &str) -> Stage {
     let topic = unique("objects");
     create_topic(&broker.servers, &topic, PARTITIONS, &[]);
     create_topic(&broker.servers, &format!("{topic}.dlq"), 1, &[]);

@@ -224,6 +224,18 @@ fn alerts_are_those_of_the_file_and_lead_to_the_runbook() {
 }
 
 #[test]
+fn the_dashboard_is_that_of_the_file() {
+    let Some(chart) = Chart::find() else { return };
+    let objects = chart.render_over("monitoring", &json!({}));
+    let dashboard = std::fs::read_to_string(chart.folder.join("dashboards/oms-sync-worker.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let maps = objects.0.iter().filter(|object| object["kind"] == "ConfigMap");
+    let map = maps.into_iter().find(|map| map["metadata"]["labels"]["grafana_dashboard"] == "1").unwrap();
+    let shown: Value = serde_json::from_str(map["data"]["oms-sync-worker.json"].as_str().unwrap()).unwrap();
+    assert_eq!(shown, dashboard);
+}
+
+#[test]
 fn a_network_policy_lets_through_what_the_configuration_asks_for() {
     let Some(chart) = Chart::find() else { return };
     let ports = |objects: &Objects| {
