@@ -53,7 +53,7 @@ pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
 }
 
 /// Without credentials: those come from their source.
-pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
+pub(crate) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     let oms = &config.oms;
     let read = |path: &std::path::PathBuf| {
         let fail = |source| WorkerError::CaFile { path: path.display().to_string(), source };
@@ -71,7 +71,7 @@ pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     })
 }
 
-pub(super) fn consumer(config: &Config) -> ConsumerSettings {
+pub(crate) fn consumer(config: &Config) -> ConsumerSettings {
     let kafka = &config.kafka;
     ConsumerSettings {
         topics: kafka.topics.clone(),

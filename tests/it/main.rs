@@ -5,6 +5,7 @@
 mod admin;
 mod brokers;
 mod certified;
+mod check;
 mod config;
 mod consumer;
 mod credentials;
