@@ -31,6 +31,8 @@ pub enum Command {
     Run(commands::run::RunArgs),
     /// See the whole job done with nothing installed: embedded Kafka, embedded OMS with faults, and every key accounted for
     Demo(commands::demo::DemoArgs),
+    /// Look at a whole set-up before it is deployed: what is wrong with it, and what to do
+    Check(commands::check::CheckArgs),
     /// Serve as OMS would: signature, limits, tasks, throttling and faults, with a ledger of every accepted key
     Simulate(commands::simulate::SimulateArgs),
     /// Write object-change records to a topic and print what was written as JSON
@@ -107,6 +109,7 @@ fn perform(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Run(args) => commands::run::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
+        Command::Check(args) => commands::check::run(&args),
         Command::Simulate(args) => block_on(commands::simulate::run(args)).map(|()| Exit::Done),
         Command::Generate(args) => block_on(commands::generate::run(args)).map(|()| Exit::Done),
         Command::Decode(args) => commands::decode::run(&args).map(|()| Exit::Done),

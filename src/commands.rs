@@ -1,5 +1,6 @@
 //! The commands of the one binary, one file each.
 
+pub mod check;
 pub mod config;
 pub mod dead_letters;
 pub mod decode;

@@ -42,7 +42,8 @@ use crate::pipeline::{CommitError, Effect, Effects, Input, Pipeline, SubmissionI
 use clock::Clock;
 use credentials::CredentialStatus;
 pub use ended::{Ended, WorkerError};
-pub(crate) use parts::{intake, producer};
+pub(crate) use notices::remedy;
+pub(crate) use parts::{consumer, intake, oms, producer};
 use publish::Publisher;
 
 /// How often metrics, probes and `/status` are brought up to date.

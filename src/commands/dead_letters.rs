@@ -19,6 +19,7 @@ use clap::{Args, Subcommand};
 
 pub use list::ListArgs;
 pub use replay::{ReplayArgs, Wrong};
+pub(super) use rows::printable;
 
 use crate::cli::Exit;
 

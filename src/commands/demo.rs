@@ -139,6 +139,7 @@ fn embedded_oms(seed: u64) -> anyhow::Result<Simulator> {
         id: subject::task_of(&bucket),
         bucket: Some(bucket),
         status: TaskStatus::Synchronizing,
+        object_overwrite_mode: None,
     };
     Ok(Simulator::start(SimulatorConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -25,7 +25,7 @@ A fault is name=value pairs separated by commas, or JSON. The first that applies
   what happens:   status=CODE with code=, message=, body= and (in JSON) headers, or
                   failure=reset_before|reset_during|reset_after|hang|hang_after|drip
 POST /_simulator/faults takes {"latency","jitter","requests_per_second","burst","retry_after","rules":[FAULT...],
-"tasks":[{"id","bucket","status":"SYNCHRONIZING|STOPPED"}...],"remove_tasks":[ID...]}; what it names replaces what was."#;
+"tasks":[{"id","bucket","status":"SYNCHRONIZING|STOPPED","object_overwrite_mode"}...],"remove_tasks":[ID...]}; what it names replaces what was."#;
 
 /// Serve as OMS would: signature, limits, tasks, throttling and faults, with a ledger of every accepted key.
 #[derive(Clone, Debug, Args)]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, Method, Response, Url};
 
+use super::clock::{self, Clocks};
 use super::credentials::Identity;
 use super::failure;
 use super::sign::{SignError, Signer, date_text};
@@ -138,13 +139,19 @@ impl OmsClient {
         }
     }
 
-    /// One query, signed like an event: its JSON, or what the answer means.
+    /// One query, signed like an event: its JSON, or what the answer means; and what the clocks showed when it arrived.
     #[expect(clippy::disallowed_methods, reason = "a shell: the signature and Retry-After dates need the time")]
-    pub(super) async fn query(&self, path: &str, query: &str) -> Result<Vec<u8>, Box<Answer>> {
+    pub(super) async fn query(&self, path: &str, query: &str) -> (Result<Vec<u8>, Box<Answer>>, Option<Clocks>) {
         let path = format!("{}{path}", self.tasks_path);
-        let reply = self.send(Method::GET, &path, query, Bytes::new(), SystemTime::now()).await?;
-        let answer = self.classify(&reply, SystemTime::now());
-        if answer.verdict == Verdict::Accepted { Ok(reply.body) } else { Err(Box::new(answer)) }
+        let reply = match self.send(Method::GET, &path, query, Bytes::new(), SystemTime::now()).await {
+            Ok(reply) => reply,
+            Err(answer) => return (Err(answer), None),
+        };
+        let ours = SystemTime::now();
+        let date = reply.headers.get(DATE).and_then(|date| date.to_str().ok());
+        let clocks = clock::other_clock(date).map(|theirs| Clocks { ours, theirs });
+        let answer = self.classify(&reply, ours);
+        (if answer.verdict == Verdict::Accepted { Ok(reply.body) } else { Err(Box::new(answer)) }, clocks)
     }
 
     fn classify(&self, reply: &RawReply, now: SystemTime) -> Answer {
@@ -302,6 +309,12 @@ fn anchors(settings: &OmsSettings, url: &Url) -> Result<Vec<Certificate>, OmsCli
 fn constant_headers(settings: &OmsSettings) -> Result<HeaderMap, OmsClientError> {
     let project_id = HeaderValue::from_str(&settings.project_id).map_err(|_| OmsClientError::ProjectId)?;
     Ok(HeaderMap::from_iter([(CONTENT_TYPE, JSON), (PROJECT_ID, project_id)]))
+}
+
+/// Whether requests go over a network that others can read.
+#[must_use]
+pub fn is_clear_text(endpoint: &str) -> bool {
+    Url::parse(endpoint).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url))
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -8,6 +8,15 @@ use super::sign::skew;
 /// overview); a request and its answer take at most a minute or so.
 pub const NOTICEABLE_SKEW: Duration = Duration::from_mins(5);
 
+/// What two clocks showed at the same moment, but for the way of an answer and the second that `Date` is rounded to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Clocks {
+    /// This machine's.
+    pub ours: SystemTime,
+    /// That of who answered.
+    pub theirs: SystemTime,
+}
+
 /// What the other clock shows, as its `Date` header tells.
 #[must_use]
 pub fn other_clock(date: Option<&str>) -> Option<SystemTime> {

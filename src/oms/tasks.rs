@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 
 use super::client::OmsClient;
+use super::clock::Clocks;
 use super::error_body::bounded;
 use super::verdict::MAX_MESSAGE_BYTES;
 use crate::pipeline::answer::{Answer, HoldReason, Status, Verdict};
@@ -57,7 +58,7 @@ impl OmsClient {
     pub async fn show_task(&self, task: &TaskId) -> Result<Task, Box<Answer>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let query = format!("query_time={}", now.as_millis());
-        parse(&self.query(&format!("/{}", task.as_str()), &query).await?)
+        parse(&self.query(&format!("/{}", task.as_str()), &query).await.0?)
     }
 
     /// How a task stands: the last question before keys of it are dead-lettered. For a task that is not there the
@@ -76,9 +77,16 @@ impl OmsClient {
 
     /// All tasks of the project, page by page; tasks beyond offset 10,000 cannot be asked for.
     pub async fn list_tasks(&self) -> Result<Vec<Task>, Box<Answer>> {
+        self.list_tasks_and_clocks(&mut None).await
+    }
+
+    /// The same. `clocks` is set to what the clocks showed at the latest answer that told the time, whatever it was.
+    pub async fn list_tasks_and_clocks(&self, clocks: &mut Option<Clocks>) -> Result<Vec<Task>, Box<Answer>> {
         let mut all = Vec::new();
         for offset in (0..=MAX_OFFSET).step_by(PAGE) {
-            let page: Page = parse(&self.query("", &format!("limit={PAGE}&offset={offset}")).await?)?;
+            let (body, showed) = self.query("", &format!("limit={PAGE}&offset={offset}")).await;
+            *clocks = showed.or(*clocks);
+            let page: Page = parse(&body?)?;
             let last = page.tasks.len() < PAGE;
             all.extend(page.tasks);
             if last {

@@ -20,7 +20,13 @@ pub struct SimulatedTask {
     /// Whether it takes events.
     #[serde(default)]
     pub status: TaskStatus,
+    /// What happens to objects that are there already; by default they are compared.
+    #[serde(default)]
+    pub object_overwrite_mode: Option<String>,
 }
+
+/// What OMS does by default with objects that are there already.
+const COMPARED: &str = "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE";
 
 /// State of a task, as OMS writes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -40,7 +46,7 @@ impl FromStr for SimulatedTask {
     fn from_str(text: &str) -> Result<Self, InvalidTaskId> {
         let (id, bucket) = text.split_once(':').map_or((text, None), |(id, bucket)| (id, Some(bucket.to_owned())));
         TaskId::new(id)?;
-        Ok(Self { id: id.to_owned(), bucket, status: TaskStatus::default() })
+        Ok(Self { id: id.to_owned(), bucket, status: TaskStatus::default(), object_overwrite_mode: None })
     }
 }
 
@@ -102,7 +108,7 @@ fn describe(task: &SimulatedTask, accepted_keys: u64) -> Value {
         "description": "",
         "enable_metadata_migration": true,
         "enable_restore": false,
-        "object_overwrite_mode": "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE",
+        "object_overwrite_mode": task.object_overwrite_mode.as_deref().unwrap_or(COMPARED),
         "consistency_check": "size_last_modified",
         "monthly_acceptance_request": accepted_keys,
         "monthly_success_object": accepted_keys,

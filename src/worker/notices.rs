@@ -16,7 +16,7 @@ use crate::pipeline::time::Time;
 const DEAD_LETTER_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What to do about a hold of the whole worker.
-pub(super) fn remedy(reason: HoldReason) -> &'static str {
+pub(crate) fn remedy(reason: HoldReason) -> &'static str {
     match reason {
         HoldReason::Credentials => {
             "check the access key, the secret key and the machine's clock; new ones in files or from a service are taken up at once, \

@@ -68,7 +68,7 @@ fn key_encoding(config: &Config) -> KeyEncoding {
 }
 
 /// Without credentials: those come from their source.
-pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
+pub(crate) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     let oms = &config.oms;
     let read = |path: &std::path::PathBuf| {
         let fail = |source| WorkerError::CaFile { path: path.display().to_string(), source };
@@ -86,7 +86,7 @@ pub(super) fn oms(config: &Config) -> Result<OmsSettings, WorkerError> {
     })
 }
 
-pub(super) fn consumer(config: &Config) -> ConsumerSettings {
+pub(crate) fn consumer(config: &Config) -> ConsumerSettings {
     let kafka = &config.kafka;
     ConsumerSettings {
         topics: kafka.topics.clone(),

@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use testcontainers::core::{IntoContainerPort as _, WaitFor};
+use testcontainers::core::{ExecCommand, IntoContainerPort as _, WaitFor};
 use testcontainers::runners::SyncRunner as _;
 use testcontainers::{Container, GenericImage, ImageExt as _};
 
@@ -40,6 +40,19 @@ impl RealBroker {
         apart(|| self.container.stop().unwrap());
     }
 
+    /// Grants everybody these operations on these resources, both as `kafka-acls.sh` takes them.
+    pub(crate) fn grant(&self, rights: &[&str]) {
+        let servers = self.servers.as_str();
+        let tool = ["/opt/kafka/bin/kafka-acls.sh", "--bootstrap-server", servers, "--add", "--allow-principal"];
+        let command = ExecCommand::new(tool.iter().chain(&["User:ANONYMOUS"]).chain(rights).copied());
+        apart(|| {
+            let mut ended = self.container.exec(command).unwrap();
+            let told = [ended.stdout_to_vec().unwrap(), ended.stderr_to_vec().unwrap()].concat();
+            let told = String::from_utf8_lossy(&told);
+            assert_eq!(ended.exit_code().unwrap(), Some(0), "{told}");
+        });
+    }
+
     /// Starts it again and waits until it is ready.
     pub(crate) fn start(&self) {
         apart(|| self.container.start().unwrap());
@@ -49,12 +62,20 @@ impl RealBroker {
 /// The broker that all tests share, or `None` with the reason printed where there is no Docker.
 pub(crate) fn real() -> Option<&'static RealBroker> {
     static SHARED: OnceLock<Result<RealBroker, String>> = OnceLock::new();
-    or_skipped(SHARED.get_or_init(launch).as_ref().map_err(Clone::clone))
+    or_skipped(SHARED.get_or_init(|| launch(&[])).as_ref().map_err(Clone::clone))
 }
 
 /// A broker for one test alone, which may stop it.
 pub(crate) fn own() -> Option<RealBroker> {
-    or_skipped(launch())
+    or_skipped(launch(&[]))
+}
+
+/// A broker for one test alone that heeds rights: what no right is granted on is open to everybody, all else is not.
+pub(crate) fn guarded() -> Option<RealBroker> {
+    or_skipped(launch(&[
+        ("KAFKA_AUTHORIZER_CLASS_NAME", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ("KAFKA_ALLOW_EVERYONE_IF_NO_ACL_FOUND", "true"),
+    ]))
 }
 
 fn or_skipped<T>(broker: Result<T, String>) -> Option<T> {
@@ -71,16 +92,18 @@ fn or_skipped<T>(broker: Result<T, String>) -> Option<T> {
 
 /// Starts a container; the host's port must be known before, since the broker tells it to its clients. Another process
 /// may take that port in between: then once more.
-fn launch() -> Result<RealBroker, String> {
-    apart(|| launch_at(free_port()).or_else(|_| launch_at(free_port())))
+fn launch(more: &[(&'static str, &str)]) -> Result<RealBroker, String> {
+    apart(|| launch_at(free_port(), more).or_else(|_| launch_at(free_port(), more)))
 }
 
-fn launch_at(port: u16) -> Result<RealBroker, String> {
+fn launch_at(port: u16, more: &[(&'static str, &str)]) -> Result<RealBroker, String> {
     let image = GenericImage::new("apache/kafka", "4.3.1")
         .with_wait_for(WaitFor::message_on_stdout("Kafka Server started"))
         .with_mapped_port(port, port.tcp())
         .with_startup_timeout(Duration::from_mins(2));
-    let image = environment(port).into_iter().fold(image, |image, (name, value)| image.with_env_var(name, value));
+    let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let image =
+        environment(port).into_iter().chain(more).fold(image, |image, (name, value)| image.with_env_var(name, value));
     let container = image.start().map_err(|error| error.to_string())?;
     let reaper = Reaper::of(container.id());
     Ok(RealBroker { servers: format!("127.0.0.1:{port}"), container, _reaper: reaper })

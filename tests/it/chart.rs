@@ -114,7 +114,7 @@ impl Objects {
         kinds
     }
 
-    /// The Deployment or the StatefulSet.
+    /// What runs the workers' pods.
     fn workload(&self) -> &Value {
         self.find("Deployment").unwrap_or_else(|| self.get("StatefulSet"))
     }

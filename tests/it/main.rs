@@ -7,6 +7,7 @@ mod alerts;
 mod brokers;
 mod certified;
 mod chart;
+mod check;
 mod config;
 mod consumer;
 mod credentials;

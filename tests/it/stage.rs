@@ -111,23 +111,26 @@ impl Stage {
 
     /// A worker with this stage's configuration; `extra` variables come on top.
     pub(crate) fn worker(&self, extra: &[(&str, &str)]) -> WorkerProcess {
+        let mut all = self.configuration();
+        all.extend(extra.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        WorkerProcess::start(&all)
+    }
+
+    /// This stage as a worker is told of it.
+    pub(crate) fn configuration(&self) -> Vec<(&'static str, String)> {
         let routes: Vec<_> =
             self.routes.iter().map(|(task, bucket)| serde_json::json!({"task": task, "bucket": bucket})).collect();
-        let endpoint = format!("http://{}", self.simulator.addr());
-        let routes = serde_json::json!(routes).to_string();
-        let mut all = vec![
-            ("OMS_SYNC__KAFKA__BROKERS", self.servers.as_str()),
-            ("OMS_SYNC__KAFKA__TOPICS", &self.topic),
-            ("OMS_SYNC__KAFKA__GROUP_ID", &self.group),
-            ("OMS_SYNC__OMS__ENDPOINT", &endpoint),
-            ("OMS_SYNC__OMS__PROJECT_ID", "project"),
-            ("OMS_SYNC__ROUTES", &routes),
-            ("OMS_SYNC__ADMIN__LISTEN", "127.0.0.1:0"),
-            ("HUAWEICLOUD_SDK_AK", "AK"),
-            ("HUAWEICLOUD_SDK_SK", "SK"),
-        ];
-        all.extend_from_slice(extra);
-        WorkerProcess::start(&all)
+        vec![
+            ("OMS_SYNC__KAFKA__BROKERS", self.servers.clone()),
+            ("OMS_SYNC__KAFKA__TOPICS", self.topic.clone()),
+            ("OMS_SYNC__KAFKA__GROUP_ID", self.group.clone()),
+            ("OMS_SYNC__OMS__ENDPOINT", format!("http://{}", self.simulator.addr())),
+            ("OMS_SYNC__OMS__PROJECT_ID", "project".to_owned()),
+            ("OMS_SYNC__ROUTES", serde_json::json!(routes).to_string()),
+            ("OMS_SYNC__ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
+            ("HUAWEICLOUD_SDK_AK", "AK".to_owned()),
+            ("HUAWEICLOUD_SDK_SK", "SK".to_owned()),
+        ]
     }
 
     /// Whether the group's commit points are at the ends of all partitions, as an independent client sees it.
@@ -166,9 +169,9 @@ pub(crate) struct WorkerProcess {
 }
 
 impl WorkerProcess {
-    fn start(variables: &[(&str, &str)]) -> Self {
+    fn start(variables: &[(&str, String)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oms-sync-worker"));
-        command.arg("run").env_clear().envs(variables.iter().copied()).stdout(Stdio::piped());
+        command.arg("run").env_clear().envs(variables.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, kept) = (BufReader::new(child.stdout.take().unwrap()).lines(), Arc::clone(&log));

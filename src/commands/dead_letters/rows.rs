@@ -242,7 +242,7 @@ fn keys(keys: &[String]) -> String {
 }
 
 /// With control characters escaped.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::commands) fn printable(text: &str) -> String {
     let escape = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
     text.chars().map(escape).collect()
 }

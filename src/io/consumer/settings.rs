@@ -59,7 +59,7 @@ impl ConsumerSettings {
         self.properties.get("isolation.level").is_none_or(|level| level != "read_uncommitted")
     }
 
-    pub(super) fn client_config(&self) -> ClientConfig {
+    pub(crate) fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", &self.client_id);
         for (name, value) in TUNING {

@@ -12,7 +12,7 @@ use crate::brokers::free_port;
 use crate::stage::{http_get, wait_until};
 
 const CONFIG: &str = "
-global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}
 rule_files: [rules.yaml]
 scrape_configs:
   - job_name: workers

@@ -1,5 +1,4 @@
-//! The worker's own configuration parser against what the chart gives it: the file of the ConfigMap and the environment
-//! of the container.
+//! The worker's own configuration parser against what the chart gives it: a file, and the environment of the container.
 
 use std::path::Path;
 

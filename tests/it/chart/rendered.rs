@@ -224,6 +224,18 @@ fn alerts_are_those_of_the_file_and_lead_to_the_runbook() {
 }
 
 #[test]
+fn the_dashboard_is_that_of_the_file() {
+    let Some(chart) = Chart::find() else { return };
+    let objects = chart.render_over("monitoring", &json!({}));
+    let dashboard = std::fs::read_to_string(chart.folder.join("dashboards/oms-sync-worker.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let maps = objects.0.iter().filter(|object| object["kind"] == "ConfigMap");
+    let map = maps.into_iter().find(|map| map["metadata"]["labels"]["grafana_dashboard"] == "1").unwrap();
+    let shown: Value = serde_json::from_str(map["data"]["oms-sync-worker.json"].as_str().unwrap()).unwrap();
+    assert_eq!(shown, dashboard);
+}
+
+#[test]
 fn a_network_policy_lets_through_what_the_configuration_asks_for() {
     let Some(chart) = Chart::find() else { return };
     let ports = |objects: &Objects| {
@@ -268,7 +280,7 @@ fn what_can_be_added_to_a_pod_is_in_it() {
         (&spec["imagePullSecrets"], json!([{"name": "registry"}])),
         (&spec["nodeSelector"], json!({"kubernetes.io/arch": "amd64"})),
         (&spec["tolerations"], json!([{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}])),
-        (&spec["priorityClassName"], json!("system-cluster-critical")),
+        (&spec["priorityClassName"], json!("data")),
         (&spec["hostAliases"], json!([{"ip": "10.0.0.1", "hostnames": ["kafka"]}])),
         (&spec["terminationGracePeriodSeconds"], json!(60)),
         (&spec["topologySpreadConstraints"], Value::Null),
