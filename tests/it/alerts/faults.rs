@@ -122,6 +122,7 @@ fn tasks(job: &Job<'_>) {
     job.fires("OmsSyncKeysKeepFailing", &[("task", "task-3")]);
     stage.faults(r#"{"rules":[]}"#);
     job.is_over("OmsSyncKeysKeepFailing");
+    job.has_told_all();
 }
 
 /// A wrong secret key, then a frozen account, then another server in the place of OMS.
@@ -153,6 +154,7 @@ fn holds(job: &Job<'_>) {
         stage.faults(r#"{"rules":[]}"#);
         job.is_over("OmsSyncHold");
     }
+    job.has_told_all();
 }
 
 /// More is written than the quota lets through.
@@ -167,6 +169,7 @@ fn quota(job: &Job<'_>) {
     stage.faults(r#"{"requests_per_second":0}"#);
     job.is_over("OmsSyncThrottled");
     job.is_over("OmsSyncLagGrowing");
+    job.has_told_all();
 }
 
 /// OMS answers 503 to everything.
@@ -181,6 +184,7 @@ fn outage(job: &Job<'_>) {
     job.fires("OmsSyncNotProgressing", &[]);
     stage.faults(r#"{"rules":[]}"#);
     job.is_over("OmsSyncNotProgressing");
+    job.has_told_all();
 }
 
 /// The thread that polls Kafka does not run any more.
@@ -192,6 +196,7 @@ fn stall(job: &Job<'_>) {
     job.fires("OmsSyncStalled", &[]);
     drop(frozen);
     job.is_over("OmsSyncStalled");
+    job.has_told_all();
 }
 
 /// A thread that a debugger has stopped; it goes on when this is dropped.
@@ -232,6 +237,7 @@ fn commits(job: &Job<'_>) {
     job.fires("OmsSyncCommitsFailing", &[]);
     broker.cluster().clear_request_errors(RDKafkaApiKey::OffsetCommit);
     job.is_over("OmsSyncCommitsFailing");
+    job.has_told_all();
 }
 
 /// The dead-letter topic is forbidden.
@@ -249,6 +255,7 @@ fn letters(job: &Job<'_>) {
     job.is_over("OmsSyncDeadLetterTopicFailing");
     job.fires("OmsSyncDeadLetters", &[("reason", "invalid_json")]);
     job.is_over("OmsSyncDeadLetters");
+    job.has_told_all();
 }
 
 /// OMS refuses everything, more than the breaker lets through.
@@ -262,6 +269,7 @@ fn breaker(job: &Job<'_>) {
     stage.faults(r#"{"rules":[]}"#);
     job.is_over("OmsSyncDeadLetterBreakerOpen");
     job.is_over("OmsSyncDeadLetters");
+    job.has_told_all();
 }
 
 /// A member that comes and goes. The mock cluster takes a minute for some rebalances, so this is for a real broker.
@@ -270,15 +278,17 @@ fn members(job: &Job<'_>) {
     let soon = [("OMS_SYNC__KAFKA__PROPERTIES", r#"{"heartbeat.interval.ms":"200"}"#)];
     let worker = worker(job, &stage, &soon);
     for _ in 0..10 {
-        wait_until("it has all partitions", || worker.metric("oms_sync_assigned_partitions ") == Some(12.0));
+        let partitions = || worker.metric("oms_sync_assigned_partitions ");
+        wait_until("it has all partitions", || partitions() == Some(12.0));
         let other = member(&stage);
-        wait_until("the other has some of them", || {
+        wait_until("the other has half of them", || {
             drop(other.poll(Duration::from_millis(100)));
-            other.assignment().unwrap().count() > 0
+            other.assignment().unwrap().count() == 6 && partitions() == Some(6.0)
         });
     }
     job.fires("OmsSyncRebalanceStorm", &[]);
     job.is_over("OmsSyncRebalanceStorm");
+    job.has_told_all();
 }
 
 /// Another member of the stage's group, by the same protocol.
@@ -288,6 +298,7 @@ fn member(stage: &Stage) -> BaseConsumer {
         .set("group.id", &stage.group)
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("heartbeat.interval.ms", "200")
+        .set("session.timeout.ms", "6000")
         .create()
         .unwrap();
     consumer.subscribe(&[&stage.topic]).unwrap();
@@ -326,6 +337,7 @@ fn expiry(job: &Job<'_>) {
     job.fires("OmsSyncCredentialsExpiring", &[]);
     lives.store(3600, Ordering::Relaxed);
     job.is_over("OmsSyncCredentialsExpiring");
+    job.has_told_all();
 }
 
 /// The worker's memory limit is hardly more than what it uses.
@@ -342,6 +354,7 @@ fn memory(job: &Job<'_>) {
     job.fires("OmsSyncMemoryNearLimit", &[]);
     group.limit(uses * 3.0);
     job.is_over("OmsSyncMemoryNearLimit");
+    job.has_told_all();
     drop(worker);
     drop(group);
 }
@@ -399,4 +412,5 @@ fn gone(job: &Job<'_>) {
     assert_eq!(new.get("/livez").0, 200);
     broker.cluster().broker_up(1).unwrap();
     job.is_over("OmsSyncNoPartitions");
+    job.has_told_all();
 }
