@@ -199,6 +199,14 @@ fn stall(job: &Job<'_>) {
     job.has_told_all();
 }
 
+/// Stops the thread of its argument as a debugger does; others go on.
+const STOP_UNTIL_THE_INPUT_ENDS: &str = "import ctypes, os, sys
+tid, libc = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
+assert libc.ptrace(16, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())  # PTRACE_ATTACH
+os.waitpid(tid, 0x40000000)  # __WALL: it is a thread
+sys.stdin.read()
+assert libc.ptrace(17, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())  # PTRACE_DETACH";
+
 /// A thread that a debugger has stopped; it goes on when this is dropped.
 struct Frozen(Child);
 
@@ -208,12 +216,10 @@ impl Frozen {
         let mut threads = threads.map(|thread| thread.unwrap().path());
         let thread =
             threads.find(|thread| std::fs::read_to_string(thread.join("comm")).unwrap().trim() == name).unwrap();
-        const ATTACH_AND_WAIT: &str = "import ctypes, os, sys
-tid = int(sys.argv[1])
-assert ctypes.CDLL(None, use_errno=True).ptrace(16, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())
-sys.stdin.read()";
         let mut python = Command::new("python3");
-        python.args(["-c", ATTACH_AND_WAIT, thread.file_name().unwrap().to_str().unwrap()]).stdin(Stdio::piped());
+        python
+            .args(["-c", STOP_UNTIL_THE_INPUT_ENDS, thread.file_name().unwrap().to_str().unwrap()])
+            .stdin(Stdio::piped());
         Self(python.spawn().unwrap())
     }
 }
@@ -221,7 +227,8 @@ sys.stdin.read()";
 impl Drop for Frozen {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
-        self.0.wait().unwrap();
+        let detached = self.0.wait().unwrap().success();
+        assert!(detached || std::thread::panicking(), "the thread goes on");
     }
 }
 
@@ -263,8 +270,9 @@ fn breaker(job: &Job<'_>) {
     let broker = MockBroker::start();
     let stage = on_mock(&broker, r#"{"rules":[{"status":400,"code":"OMS.0001"}]}"#);
     let _worker = worker(job, &stage, &[("OMS_SYNC__DEAD_LETTER__BREAKER__MAX_PER_MINUTE", "10")]);
-    produce(&stage.servers, &stage.topic, 0, (0..50).map(|n| record(0, &n.to_string())));
+    produce(&stage.servers, &stage.topic, 0, [record(0, "first")]);
     job.fires("OmsSyncDeadLetters", &[("reason", "refused")]);
+    produce(&stage.servers, &stage.topic, 0, (0..50).map(|n| record(0, &n.to_string())));
     job.fires("OmsSyncDeadLetterBreakerOpen", &[]);
     stage.faults(r#"{"rules":[]}"#);
     job.is_over("OmsSyncDeadLetterBreakerOpen");
