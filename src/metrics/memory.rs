@@ -1,7 +1,7 @@
 //! How much memory the kernel lets this process use: the limit of its control group (cgroup), which is what a container's
 //! memory limit becomes. Reads a few small files of the kernel at a scrape; never fails one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where control groups are mounted.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -25,15 +25,15 @@ fn lowest(mount: &Path, groups: &str) -> Option<u64> {
             _ if controllers.split(',').any(|name| name == "memory") => (mount.join("memory"), "memory.limit_in_bytes"),
             _ => return None,
         };
-        of_group(root, path, file)
+        of_group(&root, path, file)
     });
     limits.min()
 }
 
-fn of_group(root: PathBuf, path: &str, file: &str) -> Option<u64> {
+fn of_group(root: &Path, path: &str, file: &str) -> Option<u64> {
     let own = root.join(path.trim_start_matches('/'));
     let read = |group: &Path| std::fs::read_to_string(group.join(file)).ok()?.trim().parse().ok();
-    let limits = own.ancestors().take_while(|group| group.starts_with(&root)).filter_map(read);
+    let limits = own.ancestors().take_while(|group| group.starts_with(root)).filter_map(read);
     limits.filter(|limit| *limit < NO_LIMIT).min()
 }
 

@@ -122,6 +122,7 @@ fn tasks(job: &Job<'_>) {
     job.fires("OmsSyncKeysKeepFailing", &[("task", "task-3")]);
     stage.faults(r#"{"rules":[]}"#);
     job.is_over("OmsSyncKeysKeepFailing");
+    job.has_told_all();
 }
 
 /// A wrong secret key, then a frozen account, then another server in the place of OMS.
@@ -153,6 +154,7 @@ fn holds(job: &Job<'_>) {
         stage.faults(r#"{"rules":[]}"#);
         job.is_over("OmsSyncHold");
     }
+    job.has_told_all();
 }
 
 /// More is written than the quota lets through.
@@ -167,6 +169,7 @@ fn quota(job: &Job<'_>) {
     stage.faults(r#"{"requests_per_second":0}"#);
     job.is_over("OmsSyncThrottled");
     job.is_over("OmsSyncLagGrowing");
+    job.has_told_all();
 }
 
 /// OMS answers 503 to everything.
@@ -181,6 +184,7 @@ fn outage(job: &Job<'_>) {
     job.fires("OmsSyncNotProgressing", &[]);
     stage.faults(r#"{"rules":[]}"#);
     job.is_over("OmsSyncNotProgressing");
+    job.has_told_all();
 }
 
 /// The thread that polls Kafka does not run any more.
@@ -192,7 +196,16 @@ fn stall(job: &Job<'_>) {
     job.fires("OmsSyncStalled", &[]);
     drop(frozen);
     job.is_over("OmsSyncStalled");
+    job.has_told_all();
 }
+
+/// Stops the thread of its argument as a debugger does; others go on.
+const STOP_UNTIL_THE_INPUT_ENDS: &str = "import ctypes, os, sys
+tid, libc = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
+assert libc.ptrace(16, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())  # PTRACE_ATTACH
+os.waitpid(tid, 0x40000000)  # __WALL: it is a thread
+sys.stdin.read()
+assert libc.ptrace(17, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())  # PTRACE_DETACH";
 
 /// A thread that a debugger has stopped; it goes on when this is dropped.
 struct Frozen(Child);
@@ -203,12 +216,10 @@ impl Frozen {
         let mut threads = threads.map(|thread| thread.unwrap().path());
         let thread =
             threads.find(|thread| std::fs::read_to_string(thread.join("comm")).unwrap().trim() == name).unwrap();
-        const ATTACH_AND_WAIT: &str = "import ctypes, os, sys
-tid = int(sys.argv[1])
-assert ctypes.CDLL(None, use_errno=True).ptrace(16, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())
-sys.stdin.read()";
         let mut python = Command::new("python3");
-        python.args(["-c", ATTACH_AND_WAIT, thread.file_name().unwrap().to_str().unwrap()]).stdin(Stdio::piped());
+        python
+            .args(["-c", STOP_UNTIL_THE_INPUT_ENDS, thread.file_name().unwrap().to_str().unwrap()])
+            .stdin(Stdio::piped());
         Self(python.spawn().unwrap())
     }
 }
@@ -216,7 +227,8 @@ sys.stdin.read()";
 impl Drop for Frozen {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
-        self.0.wait().unwrap();
+        let detached = self.0.wait().unwrap().success();
+        assert!(detached || std::thread::panicking(), "the thread goes on");
     }
 }
 
@@ -232,6 +244,7 @@ fn commits(job: &Job<'_>) {
     job.fires("OmsSyncCommitsFailing", &[]);
     broker.cluster().clear_request_errors(RDKafkaApiKey::OffsetCommit);
     job.is_over("OmsSyncCommitsFailing");
+    job.has_told_all();
 }
 
 /// The dead-letter topic is forbidden.
@@ -249,6 +262,7 @@ fn letters(job: &Job<'_>) {
     job.is_over("OmsSyncDeadLetterTopicFailing");
     job.fires("OmsSyncDeadLetters", &[("reason", "invalid_json")]);
     job.is_over("OmsSyncDeadLetters");
+    job.has_told_all();
 }
 
 /// OMS refuses everything, more than the breaker lets through.
@@ -256,12 +270,14 @@ fn breaker(job: &Job<'_>) {
     let broker = MockBroker::start();
     let stage = on_mock(&broker, r#"{"rules":[{"status":400,"code":"OMS.0001"}]}"#);
     let _worker = worker(job, &stage, &[("OMS_SYNC__DEAD_LETTER__BREAKER__MAX_PER_MINUTE", "10")]);
-    produce(&stage.servers, &stage.topic, 0, (0..50).map(|n| record(0, &n.to_string())));
+    produce(&stage.servers, &stage.topic, 0, [record(0, "first")]);
     job.fires("OmsSyncDeadLetters", &[("reason", "refused")]);
+    produce(&stage.servers, &stage.topic, 0, (0..50).map(|n| record(0, &n.to_string())));
     job.fires("OmsSyncDeadLetterBreakerOpen", &[]);
     stage.faults(r#"{"rules":[]}"#);
     job.is_over("OmsSyncDeadLetterBreakerOpen");
     job.is_over("OmsSyncDeadLetters");
+    job.has_told_all();
 }
 
 /// A member that comes and goes. The mock cluster takes a minute for some rebalances, so this is for a real broker.
@@ -270,15 +286,17 @@ fn members(job: &Job<'_>) {
     let soon = [("OMS_SYNC__KAFKA__PROPERTIES", r#"{"heartbeat.interval.ms":"200"}"#)];
     let worker = worker(job, &stage, &soon);
     for _ in 0..10 {
-        wait_until("it has all partitions", || worker.metric("oms_sync_assigned_partitions ") == Some(12.0));
+        let partitions = || worker.metric("oms_sync_assigned_partitions ");
+        wait_until("it has all partitions", || partitions() == Some(12.0));
         let other = member(&stage);
-        wait_until("the other has some of them", || {
+        wait_until("the other has half of them", || {
             drop(other.poll(Duration::from_millis(100)));
-            other.assignment().unwrap().count() > 0
+            other.assignment().unwrap().count() == 6 && partitions() == Some(6.0)
         });
     }
     job.fires("OmsSyncRebalanceStorm", &[]);
     job.is_over("OmsSyncRebalanceStorm");
+    job.has_told_all();
 }
 
 /// Another member of the stage's group, by the same protocol.
@@ -288,6 +306,7 @@ fn member(stage: &Stage) -> BaseConsumer {
         .set("group.id", &stage.group)
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("heartbeat.interval.ms", "200")
+        .set("session.timeout.ms", "6000")
         .create()
         .unwrap();
     consumer.subscribe(&[&stage.topic]).unwrap();
@@ -326,6 +345,7 @@ fn expiry(job: &Job<'_>) {
     job.fires("OmsSyncCredentialsExpiring", &[]);
     lives.store(3600, Ordering::Relaxed);
     job.is_over("OmsSyncCredentialsExpiring");
+    job.has_told_all();
 }
 
 /// The worker's memory limit is hardly more than what it uses.
@@ -342,6 +362,7 @@ fn memory(job: &Job<'_>) {
     job.fires("OmsSyncMemoryNearLimit", &[]);
     group.limit(uses * 3.0);
     job.is_over("OmsSyncMemoryNearLimit");
+    job.has_told_all();
     drop(worker);
     drop(group);
 }
@@ -399,4 +420,5 @@ fn gone(job: &Job<'_>) {
     assert_eq!(new.get("/livez").0, 200);
     broker.cluster().broker_up(1).unwrap();
     job.is_over("OmsSyncNoPartitions");
+    job.has_told_all();
 }
