@@ -5,6 +5,7 @@ mod clock;
 pub(crate) mod credentials;
 mod ended;
 mod letter;
+mod letter_status;
 mod notices;
 mod omitted;
 mod parts;

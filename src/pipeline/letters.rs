@@ -170,8 +170,9 @@ impl Pipeline {
         if let Some(slot) = partition.ledger.slot(source.seq) {
             slot.open += u32::try_from(more).unwrap_or(u32::MAX);
         }
-        self.letters.all.remove(id);
-        self.letters.out -= 1;
+        if self.letters.all.remove(id).sent.is_some() {
+            self.letters.out -= 1;
+        }
         for part in parts {
             let id =
                 self.letters.all.insert(Letter { source, epoch, content: Arc::new(part), sent: None, failures: 0 });
