@@ -2,7 +2,7 @@
 //!
 //! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
 //! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`],
-//! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], [`failure`], [`breaker`], [`letters`]), [`commits`]; beside it
+//! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it
 //! `rebalance` and [`drain`].
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
@@ -20,6 +20,7 @@ pub mod drain;
 pub mod entry;
 pub mod event;
 pub mod failure;
+pub mod form;
 pub mod hold;
 pub mod inquiry;
 pub mod intake;
@@ -105,6 +106,8 @@ pub enum Input {
     TaskStands(TaskId, Standing),
     /// A dead letter was acknowledged, or could not be written.
     LetterDone(LetterId, bool),
+    /// A dead letter is larger than its topic takes.
+    LetterTooLarge(LetterId),
     /// The commit that was asked for has its result.
     Committed(Result<(), CommitError>),
     /// Something about the credentials. Without any such news there are some from the start.
@@ -281,6 +284,7 @@ impl Pipeline {
             Input::Answered(id, answer) => self.answered(id, answer, now, out),
             Input::TaskStands(task, standing) => self.task_stands(&task, standing, now, out),
             Input::LetterDone(id, written) => self.letter_done(id, written, now),
+            Input::LetterTooLarge(id) => self.letter_too_large(id, now),
             Input::Committed(result) => self.committed(result),
             Input::Credentials(news) => self.credentials_changed(news, now, out),
             Input::Tick => {}

@@ -5,7 +5,9 @@ mod clock;
 pub(crate) mod credentials;
 mod ended;
 mod letter;
+mod letter_status;
 mod notices;
+mod omitted;
 mod parts;
 mod publish;
 mod topics;
@@ -24,7 +26,7 @@ use tracing::{debug, info, warn};
 use crate::config::Config;
 use crate::io::admin::{Admin, AdminState};
 use crate::io::consumer::{Command, ConsumerEvent, KafkaConsumer, Permit};
-use crate::io::dead_letter::{DeadLetters, Letter};
+use crate::io::dead_letter::{DeadLetters, Letter, TOO_LARGE};
 use crate::io::fault::Fault;
 use crate::io::signal::Ending;
 use crate::metrics::Metrics;
@@ -234,7 +236,7 @@ impl Worker {
             Effect::DeadLetter(id, letter) => {
                 let report = self.dead_letters.produce(&Letter {
                     topic: self.letter_source.topic(&letter.record.topic),
-                    record: Arc::clone(&letter.record),
+                    record: omitted::kept(&letter),
                     headers: self.letter_source.headers(&letter, self.clock),
                 });
                 self.letters.push(Box::pin(async move { Written { id, letter, result: report.await } }));
@@ -276,6 +278,7 @@ impl Worker {
 
     fn written(&mut self, written: Written) {
         let Written { id, letter, result } = written;
+        let is_written = result.is_ok();
         match &result {
             Ok(()) => {
                 self.metrics.dead_letters(&letter.record.topic, letter.failure.reason).inc();
@@ -284,10 +287,14 @@ impl Worker {
                 }
                 self.dead_letter_log.tell(&letter, self.clock.now());
             }
+            Err(fault) if fault.code == TOO_LARGE && letter.form.can_shrink() => {
+                self.metrics.dead_letter_failures.inc();
+                self.dead_letter_log.tell_too_large(&letter, &self.letter_source.topic(&letter.record.topic));
+            }
             Err(fault) => {
                 self.metrics.dead_letter_failures.inc();
                 let to = self.letter_source.topic(&letter.record.topic);
-                let remedy = if fault.code == "MessageSizeTooLarge" { "; raise its max.message.bytes" } else { "" };
+                let remedy = notices::letter_remedy(&fault.code);
                 let Record { topic, partition, offset, .. } = &*letter.record;
                 let problem = format!(
                     "the dead letter of {topic}[{partition}]@{offset} cannot be written to {to}: {fault}{remedy}"
@@ -298,7 +305,8 @@ impl Worker {
                 self.publisher.letter_problem(problem);
             }
         }
-        self.step(Input::LetterDone(id, result.is_ok()));
+        let is_too_large = result.is_err_and(|fault| fault.code == TOO_LARGE);
+        self.step(if is_too_large { Input::LetterTooLarge(id) } else { Input::LetterDone(id, is_written) });
     }
 
     fn happened(&mut self, event: ConsumerEvent) -> Result<(), WorkerError> {

@@ -2,7 +2,7 @@
 //!
 //! Both commands read the dead-letter topics from the beginning and never touch a group's offsets. `letter` reads the
 //! headers, `filter` says which are meant, `plan` what is written for one, `identity` which is which, `rows` how they look:
-//! all pure. `place`, `reader` and `replayed` speak to Kafka.
+//! all pure. `place`, `reader`, `replayed` and `source` speak to Kafka.
 
 mod filter;
 mod identity;
@@ -14,6 +14,7 @@ mod reader;
 mod replay;
 mod replayed;
 mod rows;
+mod source;
 
 use clap::{Args, Subcommand};
 

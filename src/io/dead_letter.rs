@@ -21,11 +21,14 @@ pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 pub const UNKNOWN_TOPIC_LIMIT: Duration = Duration::from_mins(1);
 /// Names of the headers that dead letters carry begin with this.
 pub const HEADER_PREFIX: &str = "oms-sync.";
+/// The code of a [`Fault`] whose letter is larger than librdkafka or the topic takes.
+pub const TOO_LARGE: &str = "MessageSizeTooLarge";
 /// How long one look at a topic may take.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Letters are few: little memory, quick to notice a broker that came back. What is too large is for the broker to say.
-const TUNING: [(&str, &str); 7] = [
+const TUNING: [(&str, &str); 8] = [
+    ("batch.num.messages", "1"), // a broker refuses a batch as a whole: each letter is judged by its own size
     ("compression.type", "lz4"),
     ("topic.metadata.propagation.max.ms", "10000"), // before DELIVERY_TIMEOUT, so that an unknown topic is told as such
     ("message.max.bytes", "33554432"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::breaker::Breaker;
 use super::entry::{PartitionIx, RecordRef};
 use super::failure::Failure;
+use super::form::{self, Form};
 use super::ledger::Outcome;
 use super::record::Record;
 use super::time::Time;
@@ -25,6 +26,19 @@ pub struct DeadLetter {
     pub record: Arc<Record>,
     /// What failed.
     pub failure: Failure,
+    /// How much of it is written.
+    pub form: Form,
+    /// Keys that failed so, those of other parts included.
+    pub keys_in_all: usize,
+}
+
+impl DeadLetter {
+    /// With all that there is to say.
+    #[must_use]
+    pub fn whole(record: Arc<Record>, failure: Failure) -> Self {
+        let keys_in_all = failure.keys.len();
+        Self { record, failure, form: Form::Whole, keys_in_all }
+    }
 }
 
 #[derive(Debug)]
@@ -49,7 +63,7 @@ pub struct Letters {
 impl Letters {
     /// A letter that the breaker is to let out.
     pub(super) fn make(&mut self, source: RecordRef, epoch: u64, record: Arc<Record>, failure: Failure) -> LetterId {
-        let content = Arc::new(DeadLetter { record, failure });
+        let content = Arc::new(DeadLetter::whole(record, failure));
         self.all.insert(Letter { source, epoch, content, sent: None, failures: 0 })
     }
 
@@ -140,6 +154,29 @@ impl Pipeline {
             letter.sent = Some(now);
             self.letters.out += 1;
             out.actions.push(Effect::DeadLetter(id, letter.content.clone()));
+        }
+    }
+
+    /// A letter is larger than its topic takes: smaller ones take its place. Without any it is tried again as it is.
+    pub(super) fn letter_too_large(&mut self, id: LetterId, now: Time) {
+        let Some(letter) = self.letters.all.get(id) else { return };
+        let (source, epoch) = (letter.source, letter.epoch);
+        let parts = form::smaller(&letter.content);
+        let Some(partition) = self.partitions.live(source.partition, epoch).filter(|_| !parts.is_empty()) else {
+            return self.letter_done(id, false, now);
+        };
+        let more = parts.len() - 1;
+        partition.letters += more;
+        if let Some(slot) = partition.ledger.slot(source.seq) {
+            slot.open += u32::try_from(more).unwrap_or(u32::MAX);
+        }
+        if self.letters.all.remove(id).sent.is_some() {
+            self.letters.out -= 1;
+        }
+        for part in parts {
+            let id =
+                self.letters.all.insert(Letter { source, epoch, content: Arc::new(part), sent: None, failures: 0 });
+            self.letters.outbox.insert((Time::START, id));
         }
     }
 

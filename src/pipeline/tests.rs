@@ -1,5 +1,6 @@
 //! The core against its promise.
 
+mod breaker;
 mod cases;
 mod credentials;
 mod desk;

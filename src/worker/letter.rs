@@ -9,6 +9,7 @@ use crate::pipeline::letters::DeadLetter;
 use crate::pipeline::record::Record;
 
 use super::clock::Clock;
+use super::omitted;
 
 /// Who writes dead letters, and where to.
 pub(super) struct Source {
@@ -29,7 +30,7 @@ impl Source {
 
     /// All headers of a letter, full names first.
     pub(super) fn headers(&self, letter: &DeadLetter, clock: Clock) -> Vec<(String, String)> {
-        let DeadLetter { record, failure } = letter;
+        let DeadLetter { record, failure, .. } = letter;
         let stage = match failure.stage {
             Stage::Decode => "decode",
             Stage::Route => "route",
@@ -50,6 +51,10 @@ impl Source {
         if failure.stage != Stage::Decode {
             headers.push(header("failed-keys", serde_json::json!(failure.keys).to_string()));
         }
+        if failure.keys.len() < letter.keys_in_all {
+            headers.push(header("failed-keys-total", letter.keys_in_all.to_string()));
+        }
+        headers.extend(omitted::what(letter).map(|what| header("value-omitted", what)));
         if let Some(refusal) = &failure.refusal {
             headers.push(header("task-id", refusal.task.as_str()));
             headers.push(header("http-status", refusal.status.to_string()));
@@ -129,7 +134,7 @@ mod tests {
             headers: headers.collect(),
         };
         let reject = Reject { stage, reason: "no_route", key: Some("a b".into()) };
-        DeadLetter { record: Arc::new(record), failure: Failure::rejected(reject, Time::START) }
+        DeadLetter::whole(Arc::new(record), Failure::rejected(reject, Time::START))
     }
 
     fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

@@ -5,10 +5,12 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
+use crate::io::dead_letter::TOO_LARGE;
 use crate::metrics::labels::hold_reason;
 use crate::pipeline::Notice;
 use crate::pipeline::answer::HoldReason;
 use crate::pipeline::letters::DeadLetter;
+use crate::pipeline::record::Record;
 use crate::pipeline::task::Block;
 use crate::pipeline::time::Time;
 
@@ -32,6 +34,15 @@ pub(crate) fn remedy(reason: HoldReason) -> &'static str {
 pub(super) const BREAKER_REMEDY: &str = "find out why so much is refused; keys that OMS refused are asked for again by themselves once a probe \
      is accepted, for all else put records.* or routes right and start the worker anew; to have it dead-lettered all the same, raise \
      dead_letter.breaker.max_per_minute and max_ratio, or unset both, and start it anew";
+
+/// What to do about a dead letter that cannot be written.
+pub(super) fn letter_remedy(code: &str) -> &'static str {
+    match code {
+        TOO_LARGE => "; raise its max.message.bytes",
+        "TopicAuthorizationFailed" => "; give this client the right WRITE on it",
+        _ => "",
+    }
+}
 
 /// Writes the line of a notice.
 pub(super) fn log(notice: &Notice) {
@@ -75,9 +86,24 @@ fn block_reason(block: Block) -> &'static str {
 pub(super) struct DeadLetterLog {
     /// By reason: when it was told last, and how many came since.
     told: FxHashMap<&'static str, (Time, u64)>,
+    /// Whether one that was too large was told of.
+    told_too_large: bool,
 }
 
 impl DeadLetterLog {
+    /// Told once: it may happen to every letter.
+    pub(super) fn tell_too_large(&mut self, letter: &DeadLetter, to: &str) {
+        if !std::mem::replace(&mut self.told_too_large, true) {
+            let Record { topic, partition, offset, .. } = &*letter.record;
+            warn!(
+                record = format!("{topic}[{partition}]@{offset}"),
+                remedy = "raise the dead-letter topic's max.message.bytes above the source topic's",
+                "topic {to} does not take the dead letter: written without the record's value, and in parts where it must be; \
+                 told once"
+            );
+        }
+    }
+
     pub(super) fn tell(&mut self, letter: &DeadLetter, now: Time) {
         let reason = letter.failure.reason;
         let (last, since) = self.told.entry(reason).or_insert((Time::START, 0));

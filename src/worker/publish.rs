@@ -27,7 +27,8 @@ use crate::pipeline::task::Block;
 use crate::pipeline::time::Time;
 
 use super::credentials::CredentialStatus;
-use super::notices::{BREAKER_REMEDY, remedy};
+use super::letter_status;
+use super::notices::remedy;
 use super::topics::NOT_LOOKED_AT;
 
 /// How long a commit may take by itself: the consumer gives up before.
@@ -339,16 +340,7 @@ impl Publisher {
             "requests_per_second_limit": report.pace.rate,
             "requests_per_second_limited_by": report.pace.rate.map(|_| limited_by(report)),
             "requests_paused_for_seconds": report.pace.paused_until.since(now).as_secs_f64(),
-            "dead_letters": {
-                "unacknowledged": report.letters, "failing": report.letters_failing, "problem": self.letter_problem,
-                "waiting_at_breaker": report.letters_waiting,
-                "breaker": report.breaker.as_ref().map(|breaker| json!({
-                    "said": breaker.said,
-                    "for_seconds": now.since(breaker.since).as_secs_f64(),
-                    "next_probe_in_seconds": breaker.next_probe.map(|at| at.since(now).as_secs_f64()),
-                    "remedy": BREAKER_REMEDY,
-                })),
-            },
+            "dead_letters": letter_status::of(report, self.letter_problem.as_deref(), now),
             "last_commit_problem": self.last_commit,
             "partitions": partitions.collect::<Vec<_>>(),
             "tasks": tasks.collect::<Vec<_>>(),

@@ -237,6 +237,19 @@ pub(crate) fn delete_records(servers: &str, topic: &str, partition: i32, before:
     deleted.elements().iter().for_each(|one| one.error().unwrap());
 }
 
+/// Deletes a topic, and waits until the broker no longer lists it.
+pub(crate) fn delete_topic(servers: &str, topic: &str) {
+    let admin = admin(servers);
+    let options = AdminOptions::new().operation_timeout(Some(BOUND));
+    for result in wait_for(admin.delete_topics(&[topic], &options)).unwrap() {
+        result.unwrap();
+    }
+    crate::stage::wait_until("the topic is gone", || {
+        let metadata = admin.inner().fetch_metadata(None, BOUND).unwrap();
+        metadata.topics().iter().all(|found| found.name() != topic)
+    });
+}
+
 fn admin(servers: &str) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", servers).create().unwrap()
 }
@@ -251,7 +264,9 @@ pub(crate) fn wait_for<T: Send>(future: impl Future<Output = T> + Send) -> T {
 
 /// Writes records with these values to a partition, in order, and waits until they are acknowledged.
 pub(crate) fn produce(servers: &str, topic: &str, partition: i32, values: impl IntoIterator<Item = String>) {
-    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers).set("message.max.bytes", "33554432");
+    let producer: BaseProducer = config.create().unwrap();
     send_all(&producer, topic, partition, values);
     producer.flush(BOUND).unwrap();
     assert_eq!(producer.in_flight_count(), 0);

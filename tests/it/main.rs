@@ -17,6 +17,7 @@ mod demo;
 mod fixtures;
 mod formats;
 mod generate;
+mod letters;
 mod member;
 mod positions;
 mod proxy;

@@ -49,8 +49,8 @@ pub(super) struct Said {
     pub(super) code: Option<String>,
     pub(super) message: Option<String>,
     pub(super) request_id: Option<String>,
-    /// The source record's value was too large to be kept.
-    pub(super) value_omitted: bool,
+    /// What of the source record was too large to be kept: its value, perhaps more.
+    pub(super) omitted: Option<String>,
 }
 
 /// A record of a dead-letter topic, with its headers or why it is none of ours.
@@ -89,7 +89,7 @@ impl Said {
             code: optional(record, "error-code"),
             message: optional(record, "error-message"),
             request_id: optional(record, "request-id"),
-            value_omitted: text(record, "value-omitted").is_some(),
+            omitted: optional(record, "value-omitted"),
         };
         if stage == Stage::Submit && said.task.is_none() {
             return Err(format!("header {HEADER_PREFIX}task-id is missing"));

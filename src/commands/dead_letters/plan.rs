@@ -37,7 +37,10 @@ pub(super) fn plan(letter: &Letter, target: Target<'_>) -> Result<Outgoing, Stri
     if said.replays >= target.max_replays {
         return Err(format!("replayed {} times; --max-replays is {}", said.replays, target.max_replays));
     }
-    let value = if said.value_omitted { from_headers(said, target)? } else { from_value(&letter.record, said, target) };
+    let value = match &said.omitted {
+        Some(_) => Some(from_headers(said, target.read_as).ok_or("its record is needed")?),
+        None => from_value(&letter.record, said, target),
+    };
     let is_whole = value.is_none();
     let mut headers: Vec<Header> = Vec::new();
     if is_whole {
@@ -68,11 +71,13 @@ fn first_place(said: &Said) -> [Header; 5] {
     .map(header)
 }
 
-fn from_headers(said: &Said, target: Target<'_>) -> Result<Option<Value>, String> {
-    let part = if reads_native(target.read_as) { submitted(said, target.read_as) } else { None };
-    part.map(Some).ok_or_else(|| {
-        "its value was too large to be kept, and the headers alone are not enough: write the record again at its source".to_owned()
-    })
+fn from_headers(said: &Said, read_as: &DecodeOptions) -> Option<Value> {
+    if reads_native(read_as) { submitted(said, read_as) } else { None }
+}
+
+/// Whether the source record itself is needed to replay the letter, because its value was not kept.
+pub(super) fn needs_source(said: &Said, read_as: &DecodeOptions) -> bool {
+    said.omitted.is_some() && from_headers(said, read_as).is_none()
 }
 
 /// The part that failed; `None` where the whole record is to go.
@@ -220,12 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_was_not_kept_is_made_of_the_headers_or_left() {
-        let omitted = ("oms-sync.value-omitted", "1048577");
+    fn a_value_that_was_not_kept_is_made_of_the_headers_or_needs_the_source() {
+        let omitted = ("oms-sync.value-omitted", "value");
         let outgoing = planned(&letter("", &[omitted]), DecodeOptions::default()).unwrap();
         assert_eq!(value(&outgoing), r#"{"keys":["a b","c"],"sync_task_id":"task-1"}"#);
         let route = [omitted, ("oms-sync.stage", "route"), ("oms-sync.task-id", "")];
-        let left = planned(&letter("", &route), DecodeOptions::default()).unwrap_err();
-        assert!(left.contains("too large"), "{left}");
+        let letter = letter("", &route);
+        assert!(needs_source(letter.said.as_ref().unwrap(), &DecodeOptions::default()));
+        assert!(planned(&letter, DecodeOptions::default()).is_err());
     }
 }

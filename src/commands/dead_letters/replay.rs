@@ -19,10 +19,11 @@ use super::identity::Identity;
 use super::letter::Letter;
 use super::list::now;
 use super::place::{Place, PlaceArgs};
-use super::plan::{Outgoing, Target, plan};
+use super::plan::{Outgoing, Target, needs_source, plan};
 use super::reader::Reader;
 use super::replayed::{self, Replayed};
 use super::rows::printable;
+use super::source::Sources;
 use crate::cli::Exit;
 use crate::io::signal::{Ending, Endings};
 use crate::pipeline::record::Record;
@@ -77,7 +78,8 @@ pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let producer = place.client.client_config().set("partitioner", "murmur2_random").create();
     let producer = producer.context("cannot make a Kafka producer")?;
     let bar = progress(reader.len());
-    let run = Run { args, place: &place, existing, to, replayed, now: now(), bar, summary: Summary::default() };
+    let (sources, summary) = (Sources::default(), Summary::default());
+    let run = Run { args, place: &place, existing, to, replayed, now: now(), bar, sources, summary };
     run.all(reader, producer).await
 }
 
@@ -113,6 +115,7 @@ struct Run<'a> {
     replayed: Replayed,
     now: SystemTime,
     bar: ProgressBar,
+    sources: Sources,
     summary: Summary,
 }
 
@@ -173,7 +176,7 @@ impl Run<'_> {
 
     /// What is to be written for a record, if anything.
     fn consider(&mut self, record: Record) -> Option<Shipment> {
-        let letter = Letter::of(record);
+        let mut letter = Letter::of(record);
         if !self.args.filter.takes(&letter, self.now) {
             return None;
         }
@@ -182,7 +185,7 @@ impl Run<'_> {
             self.summary.before += 1;
             return None;
         }
-        match self.shipment(&letter) {
+        match self.complete(&mut letter).and_then(|()| self.shipment(&letter)) {
             Ok(shipment) => {
                 // A letter that a crash has doubled goes once.
                 self.replayed.insert(shipment.identity);
@@ -193,6 +196,18 @@ impl Run<'_> {
                 None
             }
         }
+    }
+
+    /// Reads the record that a letter is about where the letter lacks what is needed of it.
+    fn complete(&mut self, letter: &mut Letter) -> Result<(), String> {
+        let Ok(said) = &mut letter.said else { return Ok(()) };
+        if needs_source(said, &self.place.options(self.to.unwrap_or(&said.topic))) {
+            let source = self.sources.fetch(self.place, &letter.record)?;
+            (letter.record.key, letter.record.value) = (source.key, source.value);
+            letter.record.headers = source.headers;
+            said.omitted = None;
+        }
+        Ok(())
     }
 
     fn shipment(&self, letter: &Letter) -> Result<Shipment, String> {

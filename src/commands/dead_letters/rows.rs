@@ -52,10 +52,12 @@ pub(super) struct Row {
     first_failure_at: Option<String>,
     attempts: Option<u32>,
     replays: Option<u32>,
+    /// What of the source record was too large to be kept.
+    omitted: Option<String>,
     failed_keys: Vec<String>,
 }
 
-pub(super) const CSV_COLUMNS: [&str; 22] = [
+pub(super) const CSV_COLUMNS: [&str; 23] = [
     "topic",
     "partition",
     "offset",
@@ -77,6 +79,7 @@ pub(super) const CSV_COLUMNS: [&str; 22] = [
     "first_failure_at",
     "attempts",
     "replays",
+    "omitted",
     "failed_keys",
 ];
 
@@ -114,6 +117,7 @@ impl Row {
             code: said.as_ref().and_then(|said| said.code.clone()),
             message: said.as_ref().and_then(|said| said.message.clone()),
             request_id: said.as_ref().and_then(|said| said.request_id.clone()),
+            omitted: said.as_ref().and_then(|said| said.omitted.clone()),
             failed_keys: said.map(|said| said.keys).unwrap_or_default(),
         }
     }
@@ -142,6 +146,7 @@ impl Row {
             text(&self.first_failure_at),
             shown(self.attempts),
             shown(self.replays),
+            text(&self.omitted),
             serde_json::json!(self.failed_keys).to_string(),
         ]
     }

@@ -89,16 +89,17 @@ impl Pipeline {
             written = true;
         }
         let Some(open) = &mut self.breaker.open else { return };
-        match last {
-            Some((task, key)) => {
-                open.probing = true;
-                self.breaker.probe = Some(Probe { task, key, until: now.after(self.breaker.interval) });
-            }
-            None if written => {
-                let said = std::mem::take(&mut open.said);
-                open.held_again((), said, now, &mut self.random);
-            }
-            None => open.undecided(now, &mut self.random),
+        if let Some((task, key)) = last {
+            open.probing = true;
+            self.breaker.probe = Some(Probe { task, key, until: now.after(self.breaker.interval) });
+            return;
+        }
+        self.breaker.probe_size = 1;
+        if written {
+            let said = std::mem::take(&mut open.said);
+            open.held_again((), said, now, &mut self.random);
+        } else {
+            open.undecided(now, &mut self.random);
         }
     }
 
@@ -110,8 +111,9 @@ impl Pipeline {
         if self.partitions[record.partition].revoking || !self.tasks.admits(&mut once(task), &self.settings) {
             return None;
         }
-        let encode = |key: &Box<str>| EncodedKey::encode(key, self.settings.key_encoding).ok();
-        let keys: Vec<EncodedKey> = failure.keys.iter().map(encode).collect::<Option<_>>()?;
+        let encoding = self.settings.key_encoding;
+        let keys = failure.keys.iter().map(|key| EncodedKey::encode(key, encoding).ok());
+        let keys: Vec<EncodedKey> = keys.collect::<Option<_>>()?;
         self.letters.remove(id);
         let mut open = 0;
         for key in &keys {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::super::answer::{Pressure, Status, Verdict};
+use super::super::breaker::BreakerLimits;
 use super::super::record::Record;
 use super::super::*;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(super) enum Op {
     End(usize),
     Answer(usize, u8),
     Letter(usize, bool),
+    LetterTooLarge(usize),
     Stand(usize, u8),
     Commit(Result<(), CommitError>),
     Wait(u16),
@@ -42,6 +44,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (0..PARTITIONS).prop_map(Op::End),
         16 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Answer(which, how)),
         3 => (any::<usize>(), any::<bool>()).prop_map(|(which, ok)| Op::Letter(which, ok)),
+        2 => any::<usize>().prop_map(Op::LetterTooLarge),
         3 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Stand(which, how)),
         4 => commit.prop_map(Op::Commit),
         8 => (0..2_000_u16).prop_map(Op::Wait),
@@ -93,7 +96,12 @@ pub(super) fn answer(verdict: Verdict, status: u16) -> Answer {
 
 impl World {
     pub(super) fn new() -> Self {
-        let settings = Settings {
+        Self::with(BreakerLimits::NONE)
+    }
+
+    fn settings(breaker: BreakerLimits) -> Settings {
+        Settings {
+            breaker,
             max_keys: MAX_KEYS,
             max_in_flight: 6,
             max_in_flight_per_task: 3,
@@ -102,9 +110,12 @@ impl World {
             max_uncommitted_records: 20,
             max_tasks: 2,
             ..Settings::default()
-        };
+        }
+    }
+
+    pub(super) fn with(breaker: BreakerLimits) -> Self {
         Self {
-            pipeline: Pipeline::new(settings),
+            pipeline: Pipeline::new(Self::settings(breaker)),
             out: Effects::default(),
             now: Time::START,
             logs: vec![Vec::new(); PARTITIONS],
@@ -118,6 +129,13 @@ impl World {
             out_commit: None,
             drained: false,
         }
+    }
+
+    /// A new process without a breaker takes over, from what is committed.
+    pub(super) fn start_anew(&mut self) {
+        let (logs, committed) = (std::mem::take(&mut self.logs), self.committed);
+        *self = Self { logs, committed, epochs: self.epochs, now: self.now, ..Self::new() };
+        (0..PARTITIONS).for_each(|p| self.assign(p));
     }
 
     pub(super) fn step(&mut self, input: Input) {
@@ -224,6 +242,10 @@ impl World {
             Op::End(p) => self.end(p),
             Op::Answer(which, how) => self.answer(which, how),
             Op::Letter(which, ok) => self.letter(which, ok),
+            Op::LetterTooLarge(which) if !self.out_letters.is_empty() => {
+                let (id, _) = self.out_letters.remove(which % self.out_letters.len());
+                self.step(Input::LetterTooLarge(id));
+            }
             Op::Stand(which, how) => self.stand(which, how),
             Op::Commit(result) => self.commit(result),
             Op::Wait(ms) => {
@@ -232,7 +254,7 @@ impl World {
             }
             Op::Credentials(news) => self.step(Input::Credentials(news)),
             Op::Drain => self.step(Input::Drain),
-            Op::Assign(_) | Op::Revoke(_) | Op::Lose(_) => {}
+            Op::Assign(_) | Op::Revoke(_) | Op::Lose(_) | Op::LetterTooLarge(_) => {}
         }
     }
 

@@ -322,6 +322,10 @@ impl World {
             let entry = &mut self.logs[p][usize::try_from(letter.record.offset).unwrap()];
             entry.dead_lettered.extend(letter.failure.keys.iter().map(|key| (task, key.parse().unwrap())));
         }
+        if !written && self.random.bool() {
+            self.input(worker, life, Input::LetterTooLarge(id));
+            return;
+        }
         let acknowledged = written && (!self.in_trouble() || self.random.u8(..) > 20);
         self.input(worker, life, Input::LetterDone(id, acknowledged));
     }
