@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::answer::Verdict;
+use super::super::intake::{Reject, RejectStage};
 use super::super::*;
 use super::desk::*;
 
@@ -244,4 +245,29 @@ fn a_drain_leaves_what_is_held_and_commits_the_rest() {
     assert!(matches!(desk.effects.last(), Some(Effect::Commit(offsets)) if offsets == &[(name(1), 1)]));
     desk.step(Input::Committed(Ok(())));
     assert!(matches!(desk.effects.last(), Some(Effect::Drained { unanswered: 0 })));
+}
+
+#[test]
+fn a_record_waits_for_every_part_of_a_letter_that_was_too_large() {
+    let mut desk = Desk::new(|_| {});
+    let reject = |key: &str| Reject { stage: RejectStage::Route, reason: "no_route", key: Some(key.into()) };
+    let record = Arc::new(super::super::record::Record::at("t", 0, 0));
+    let changes = std::iter::empty().collect();
+    let incoming = Incoming { record, changes, rejects: ["x", "y", "z"].map(reject).into() };
+    desk.step(Input::Records(vec![(1, incoming)]));
+    let mut out: Vec<LetterId> = Vec::new();
+    for letters in [1, 1, 1, 1, 3] {
+        out = desk.letters().iter().map(|(id, _)| *id).collect();
+        assert_eq!(out.len(), letters);
+        if letters == 1 {
+            desk.effects.clear();
+            desk.step(Input::LetterTooLarge(out[0]));
+        }
+    }
+    for id in out {
+        assert_eq!(desk.uncommitted(), [1, 0]);
+        desk.step(Input::LetterDone(id, true));
+    }
+    assert_eq!(desk.uncommitted(), [0, 0]);
+    assert_eq!(desk.pipeline.letters.under_way(), 0);
 }
