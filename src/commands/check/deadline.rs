@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// No check takes longer, whatever it may.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// A moment that is not waited beyond.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(Instant);
@@ -9,7 +12,7 @@ pub(super) struct Deadline(Instant);
 #[expect(clippy::disallowed_methods, reason = "a shell: steps are bounded by the clock")]
 impl Deadline {
     pub(super) fn after(time: Duration) -> Self {
-        Self(Instant::now() + time)
+        Self(Instant::now() + time.min(LONGEST))
     }
 
     /// The earlier one of this and so much time from now on.

@@ -1,7 +1,7 @@
 //! The checks of Kafka in their order, and which of them depends on which. Asks by `questions`; what answers mean is
 //! said elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::ClientConfig;
 
@@ -85,9 +85,15 @@ struct Look<'a> {
 impl Look<'_> {
     /// The checks that need Kafka.
     fn names(&self) -> Vec<String> {
-        let letters = self.config.dead_letter_topics();
-        let topics = self.config.kafka.topics.iter().chain(letters.values()).map(|name| check_of(name));
+        let targets = self.targets();
+        let topics = self.config.kafka.topics.iter().chain(&targets).map(|name| check_of(name));
         topics.chain([format!("group {}", self.config.kafka.group_id)]).collect()
+    }
+
+    /// The dead-letter topics, each once.
+    fn targets(&self) -> Vec<String> {
+        let targets: BTreeSet<_> = self.config.dead_letter_topics().into_values().collect();
+        targets.into_iter().collect()
     }
 
     fn with(&self, connection: &Connection) -> Vec<Finding> {
@@ -100,9 +106,8 @@ impl Look<'_> {
         }
         let sources: Vec<&str> = self.config.kafka.topics.iter().map(String::as_str).collect();
         let letters = self.config.dead_letter_topics();
-        let mut targets: Vec<&str> = letters.values().map(String::as_str).collect();
-        targets.sort_unstable();
-        targets.dedup();
+        let targets = self.targets();
+        let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
         let mut there = BTreeMap::new();
         for (name, role) in
             sources.iter().map(|it| (*it, Role::Source)).chain(targets.iter().map(|it| (*it, Role::DeadLetter)))
