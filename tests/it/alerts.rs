@@ -6,6 +6,7 @@
 
 mod dashboard;
 mod faults;
+mod means;
 mod prometheus;
 mod rules;
 

@@ -1,11 +1,8 @@
 //! The faults, each with its worker, topic, broker and OMS. A fault function begins with all in order, and ends with all in
 //! order again and its alerts over.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -13,7 +10,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::Job;
-use crate::brokers::{self, MockBroker, produce, unique};
+use super::means::{Feed, Frozen, Group, record};
+use crate::brokers::{self, MockBroker, produce};
 use crate::credentials::{credential, http, metadata, swap};
 use crate::stage::{Stage, WorkerProcess, wait_until};
 use crate::worker::{on_mock, on_real};
@@ -58,43 +56,6 @@ fn worker(job: &Job<'_>, stage: &Stage, extra: &[(&str, &str)]) -> WorkerProcess
     worker.wait_until_ready();
     job.prometheus.scrape(job.name, &[&worker.admin()]);
     worker
-}
-
-/// Writes records of the worker's own format until it is dropped.
-struct Feed {
-    ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Feed {
-    /// A record of a new key every `pause`, for the bucket of this number.
-    fn start(stage: &Stage, bucket: u32, pause: Duration) -> Self {
-        let ended = Arc::new(AtomicBool::new(false));
-        let (servers, topic, stop) = (stage.servers.clone(), stage.topic.clone(), Arc::clone(&ended));
-        let thread = std::thread::spawn(move || {
-            for n in 0.. {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                let many = if pause < Duration::from_millis(100) { 10 } else { 1 };
-                let values = (0..many).map(|m| record(bucket, &format!("{n}-{m}")));
-                produce(&servers, &topic, n % 3, values);
-                std::thread::sleep(pause * many);
-            }
-        });
-        Self { ended, thread: Some(thread) }
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
-    }
-}
-
-fn record(bucket: u32, key: &str) -> String {
-    serde_json::json!({"bucket": format!("bucket-{bucket}"), "key": key}).to_string()
 }
 
 /// One task is stopped, one forbidden, one deleted; of the fourth one key gets 500 and one is refused.
@@ -197,39 +158,6 @@ fn stall(job: &Job<'_>) {
     drop(frozen);
     job.is_over("OmsSyncStalled");
     job.has_told_all();
-}
-
-/// Stops the thread of its argument as a debugger does; others go on.
-const STOP_UNTIL_THE_INPUT_ENDS: &str = "import ctypes, os, sys
-tid, libc = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
-assert libc.ptrace(16, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())  # PTRACE_ATTACH
-os.waitpid(tid, 0x40000000)  # __WALL: it is a thread
-sys.stdin.read()
-assert libc.ptrace(17, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())  # PTRACE_DETACH";
-
-/// A thread that a debugger has stopped; it goes on when this is dropped.
-struct Frozen(Child);
-
-impl Frozen {
-    fn thread(process: u32, name: &str) -> Self {
-        let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-        let mut threads = threads.map(|thread| thread.unwrap().path());
-        let thread =
-            threads.find(|thread| std::fs::read_to_string(thread.join("comm")).unwrap().trim() == name).unwrap();
-        let mut python = Command::new("python3");
-        python
-            .args(["-c", STOP_UNTIL_THE_INPUT_ENDS, thread.file_name().unwrap().to_str().unwrap()])
-            .stdin(Stdio::piped());
-        Self(python.spawn().unwrap())
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let detached = self.0.wait().unwrap().success();
-        assert!(detached || std::thread::panicking(), "the thread goes on");
-    }
 }
 
 /// The group's rights to commit are taken away.
@@ -365,37 +293,6 @@ fn memory(job: &Job<'_>) {
     job.has_told_all();
     drop(worker);
     drop(group);
-}
-
-/// A control group with one process in it; removed when dropped, after its process.
-struct Group {
-    folder: PathBuf,
-    file: &'static str,
-}
-
-impl Group {
-    fn of(process: u32) -> Self {
-        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap();
-        let first = groups.lines().find_map(|line| line.split_once(":memory:"));
-        let (root, own, file) = match first {
-            Some((_, own)) => ("/sys/fs/cgroup/memory", own, "memory.limit_in_bytes"),
-            None => ("/sys/fs/cgroup", groups.trim().trim_start_matches("0::"), "memory.max"),
-        };
-        let folder = PathBuf::from(format!("{root}{own}/{}", unique("alerts")));
-        std::fs::create_dir(&folder).unwrap_or_else(|why| panic!("{}: {why}; this needs root", folder.display()));
-        std::fs::write(folder.join("cgroup.procs"), process.to_string()).unwrap();
-        Self { folder, file }
-    }
-
-    fn limit(&self, bytes: f64) {
-        std::fs::write(self.folder.join(self.file), format!("{bytes:.0}")).unwrap();
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        wait_until("the control group is empty", || std::fs::remove_dir(&self.folder).is_ok());
-    }
 }
 
 /// Of two workers one is killed, then the other; then Kafka is away while a new one runs.

@@ -20,16 +20,13 @@ pub(super) fn hurried(factor: u64) -> String {
         let unit = ["s", "m", "h", "d"].iter().position(|unit| after.starts_with(unit));
         let alone = !after[1.min(after.len())..].starts_with(|c: char| c.is_alphanumeric());
         hurried.push_str(before);
-        match unit.filter(|_| alone) {
-            Some(unit) => {
-                let seconds = number.parse::<u64>().unwrap() * [1, 60, 3600, 86400][unit];
-                write!(hurried, "{}s", seconds / factor).unwrap();
-                rest = &after[1..];
-            }
-            None => {
-                hurried.push_str(number);
-                rest = after;
-            }
+        if let Some(unit) = unit.filter(|_| alone) {
+            let seconds = number.parse::<u64>().unwrap() * [1, 60, 3600, 86400][unit];
+            write!(hurried, "{}s", seconds / factor).unwrap();
+            rest = &after[1..];
+        } else {
+            hurried.push_str(number);
+            rest = after;
         }
     }
     hurried.push_str(rest);
