@@ -8,6 +8,8 @@ use super::story::{Ms, Story, TICK, What};
 /// How long after a fault was healed it explains that the answer to what was accepted, or its commit, was lost: a session
 /// timeout, a rebalance.
 const EXPLAINS_FOR: Ms = 60_000;
+/// Longest that an answer is under way.
+const ANSWER: Ms = 1_000;
 /// Share of the rate before that counts as back, and the span that it must hold for.
 const BACK: f64 = 0.9;
 const BACK_FOR: Ms = 2_000;
@@ -95,6 +97,20 @@ pub(crate) fn too_many(appended: &mut [Ms], arrivals: &mut [Ms]) -> Vec<(Ms, Ms)
     found
 }
 
+/// What a key was accepted again for at `at`, after it was at `before`: a fault of OMS that the answer met, or else the last
+/// fault since by which a worker may have lost a partition before the commit.
+fn cause(faults: &mut [Injected], before: Ms, at: Ms) -> Option<&mut Injected> {
+    let is_of_oms = |fault: &Injected| fault.kind.contains("OMS");
+    let met = |fault: &Injected| {
+        let over = fault.to.is_some_and(|to| to.saturating_add(ANSWER) < before);
+        fault.repeats && is_of_oms(fault) && fault.from <= before && !over
+    };
+    if faults.iter().any(met) {
+        return latest(faults, (before, before), met);
+    }
+    latest(faults, (before, at), |fault| fault.repeats && !is_of_oms(fault))
+}
+
 /// Counts what was accepted once too often, each with the fault that explains it. Gives how many there are.
 pub(crate) fn duplicates(story: &mut Story, faults: &mut [Injected]) -> u64 {
     let again: HashMap<u32, Vec<Ms>> = story.accepted_again().collect();
@@ -108,7 +124,7 @@ pub(crate) fn duplicates(story: &mut Story, faults: &mut [Injected]) -> u64 {
     for (key, mut arrivals) in again {
         for (before, at) in too_many(appended.entry(key).or_default(), &mut arrivals) {
             count += 1;
-            if let Some(fault) = latest(faults, (before, at), |fault| fault.repeats) {
+            if let Some(fault) = cause(faults, before, at) {
                 fault.duplicates += 1;
             } else {
                 let told = format!("key {key}, after {:.1} s", f64::from(before) / 1_000.0);
