@@ -169,7 +169,13 @@ impl Row {
             source,
             self.replays.map_or_else(|| "-".to_owned(), |replays| replays.to_string()),
             if self.replayed { "yes" } else { "no" }.to_owned(),
-            self.problem.as_deref().map_or_else(|| keys(&self.failed_keys), printable),
+            match (&self.problem, &self.omitted) {
+                (Some(problem), _) => printable(problem),
+                (None, None) => keys(&self.failed_keys),
+                (None, Some(omitted)) => {
+                    format!("{} (too large, without {})", keys(&self.failed_keys), printable(omitted))
+                }
+            },
         ]
     }
 }
@@ -298,6 +304,12 @@ mod tests {
         let cells = row.cells();
         assert_eq!(cells[9], "\\u{1b}[2J, b, c and 1 more");
         assert_eq!((cells[0].as_str(), cells[6].as_str()), ("2026-09-30T08:15:27.318Z", "t[3]@42"));
+    }
+
+    #[test]
+    fn a_line_tells_what_a_letter_that_was_too_large_lacks() {
+        let row = Row::of(letter("{}", &[("oms-sync.value-omitted", "value, headers")]), false);
+        assert_eq!(row.cells()[9], "a b, c (too large, without value, headers)");
     }
 
     #[test]
