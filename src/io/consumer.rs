@@ -20,9 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use committer::Committer;
 
-use crate::pipeline::intake::Incoming;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 
 mod committer;
 mod context;
@@ -35,7 +33,7 @@ mod rebalance;
 mod records;
 mod settings;
 
-pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit};
+pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit, Take};
 pub(crate) use records::copy;
 pub use settings::{ConsumerSettings, MissingOffset};
 
@@ -108,14 +106,11 @@ impl Drop for ToldWhenPanicking {
 impl KafkaConsumer {
     /// Creates the client, subscribes and starts polling. Does not wait for a broker.
     ///
-    /// `take` is called on the polling thread for each record.
-    pub fn start<F>(
+    /// `take` is asked on the polling thread for each record.
+    pub fn start(
         settings: &ConsumerSettings,
-        take: F,
-    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError>
-    where
-        F: FnMut(Record) -> Incoming + Send + 'static,
-    {
+        take: impl Take + Send + 'static,
+    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError> {
         let (events, receiver) = unbounded_channel();
         let (signals, inbox) = mpsc::channel();
         let (callbacks, noticed) = mpsc::channel();

@@ -161,6 +161,6 @@ impl Pipeline {
 }
 
 /// A 401 is one whatever its code says, and so is what OMS itself calls a failed authentication.
-fn is_failed_signature(answer: &Answer) -> bool {
+pub(super) fn is_failed_signature(answer: &Answer) -> bool {
     answer.status == Status::Http(401) || answer.verdict == Verdict::Hold(HoldReason::Credentials)
 }

@@ -308,6 +308,8 @@ impl World {
             | Effect::Resume(_)
             | Effect::Drained { .. }
             | Effect::Notice(_)
+            | Effect::ListTasks
+            | Effect::Route(_)
             | Effect::AdoptCredentials => {}
             Effect::RefreshCredentials => self.plan_within(5.0, Happening::Credentials(worker, life)),
         }

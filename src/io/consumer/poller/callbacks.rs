@@ -6,15 +6,14 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::{POLL_WAIT, Poller, Reading};
 use crate::io::consumer::ConsumerEvent;
+use crate::io::consumer::Take;
 use crate::io::consumer::context::{Notice, Sample};
 use crate::io::consumer::partitions::list;
 use crate::io::consumer::rebalance::{self, AssignError};
 use crate::io::fault::Fault;
-use crate::pipeline::intake::Incoming;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 
-impl<F: FnMut(Record) -> Incoming> Poller<F> {
+impl<T: Take> Poller<T> {
     pub(super) fn on_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Assign(assigned) => {
@@ -76,6 +75,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         if let Err(error) = rebalance::unassign(&self.consumer, &mut self.partitions, &which) {
             self.fail(&error, "lost partitions cannot be given up");
         }
+        self.forget_waiting();
         if !told.is_empty() {
             self.tell(ConsumerEvent::Lost(told));
         }
@@ -90,6 +90,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
             let at = PartitionName { topic: Arc::clone(topic), partition: *partition };
             let position = part.position();
             let ended = part.end.sample(figures.eof_offset, figures.fetchq_cnt == 0, position);
+            let ended = ended.filter(|_| !part.waits); // the record that waits is below the end
             let epoch = part.epoch();
             let mark = if self.reads_committed { figures.ls_offset } else { figures.hi_offset };
             if mark >= 0 {
