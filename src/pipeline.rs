@@ -319,8 +319,8 @@ impl Pipeline {
             Input::Drain => self.begin_drain(now),
         }
         self.admit_all(now);
-        self.turn_breaker(now, out);
         self.condemn_stopped(now, out);
+        self.turn_breaker(now, out);
         self.list_if_due(now, out);
         self.dispatch(now, out);
         self.list_if_due(now, out); // as the probe, where no event was one

@@ -141,7 +141,7 @@ impl TryFrom<Task> for ListedTask {
     type Error = Box<Answer>;
 
     fn try_from(task: Task) -> Result<Self, Box<Answer>> {
-        let id = TaskId::new(&task.sync_task_id).map_err(|_| not_of_oms("a task's id is not one"))?;
+        let id = TaskId::new(&task.sync_task_id).map_err(|_| Box::new(not_of_oms("a task's id is not one")))?;
         let state = match task.status {
             TaskState::Synchronizing => ListedState::Synchronizing,
             TaskState::Stopped => ListedState::Stopped,
@@ -165,11 +165,11 @@ fn is_of_one_piece(pages: &[Page]) -> bool {
 
 /// A successful answer of another shape does not come from OMS.
 fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Box<Answer>> {
-    serde_json::from_slice(body).map_err(|error| not_of_oms(&error.to_string()))
+    serde_json::from_slice(body).map_err(|error| Box::new(not_of_oms(&error.to_string())))
 }
 
-fn not_of_oms(why: &str) -> Box<Answer> {
-    Box::new(answer(Verdict::Hold(HoldReason::Endpoint), &format!("not what OMS tells of tasks: {why}")))
+fn not_of_oms(why: &str) -> Answer {
+    answer(Verdict::Hold(HoldReason::Endpoint), &format!("not what OMS tells of tasks: {why}"))
 }
 
 fn answer(verdict: Verdict, message: &str) -> Answer {

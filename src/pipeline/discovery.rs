@@ -106,6 +106,12 @@ impl Discovery {
         self.table.as_ref().and_then(|table| table.state(task)) == Some(ListedState::Stopped)
     }
 
+    /// The next listing need not wait.
+    #[cfg(test)]
+    pub(super) fn ask_at_once(&mut self) {
+        self.not_before = Time::START;
+    }
+
     pub(super) fn report(&self) -> RoutesReport {
         RoutesReport {
             table: self.table.clone(),
@@ -189,7 +195,7 @@ impl Pipeline {
         match listed {
             Ok(listing) if listing.is_whole && !listing.tasks.is_empty() => self.route_by(&listing, now, out),
             Ok(listing) if !listing.is_whole => {
-                self.not_listed(format!("{}: {}", CUT_OFF.0, CUT_OFF.1).into(), &answer, now, out)
+                self.not_listed(format!("{}: {}", CUT_OFF.0, CUT_OFF.1).into(), &answer, now, out);
             }
             _ => self.not_listed(answer.said(), &answer, now, out),
         }

@@ -4,6 +4,8 @@ mod breaker;
 mod cases;
 mod credentials;
 mod desk;
+mod discovery;
 mod model;
 mod pressure;
+mod stopped;
 mod world;

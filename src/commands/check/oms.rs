@@ -96,11 +96,11 @@ fn untried(config: &Config, why: &str) -> Vec<Finding> {
 
 /// The routes by their task.
 fn routed(routes: &[Route]) -> BTreeMap<&TaskId, Vec<&Route>> {
-    let mut routed = BTreeMap::<_, Vec<_>>::new();
+    let mut by_task = BTreeMap::<_, Vec<_>>::new();
     for route in routes {
-        routed.entry(&route.task).or_default().push(route);
+        by_task.entry(&route.task).or_default().push(route);
     }
-    routed
+    by_task
 }
 
 /// The credentials, and a client that signs with them.

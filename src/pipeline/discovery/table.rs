@@ -104,7 +104,7 @@ impl Table {
                     claims.entry((bucket, prefix)).or_default().push(&task.id);
                 }
                 None => {
-                    table.notes.push(format!("OMS tells no source bucket of task {}: no route leads to it", task.id))
+                    table.notes.push(format!("OMS tells no source bucket of task {}: no route leads to it", task.id));
                 }
             }
         }
