@@ -5,6 +5,7 @@ mod cases;
 mod credentials;
 mod desk;
 mod discovery;
+mod hard;
 mod model;
 mod pressure;
 mod stopped;
