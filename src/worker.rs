@@ -12,6 +12,7 @@ mod parts;
 mod publish;
 mod routes_status;
 mod topics;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -389,27 +390,5 @@ impl Worker {
             info!("dead letters are written again");
         }
         self.publisher.publish(&report, &self.credentials, now, self.clock.time_of(last_turn));
-    }
-
-    /// Leaves the group, so that others need not wait for this member's session to end.
-    async fn leave(&mut self, unanswered: usize) -> Ended {
-        self.publish();
-        self.consumer.send(Command::Close);
-        let closed = async {
-            while let Some(event) = self.events.recv().await {
-                if matches!(event, ConsumerEvent::Closed) {
-                    return;
-                }
-            }
-        };
-        if tokio::time::timeout(self.leave_timeout, closed).await.is_err() {
-            warn!("leaving the group takes too long; its coordinator will notice by itself");
-        }
-        if unanswered > 0 {
-            warn!(unanswered, "time is up: these requests and dead letters were not answered and will be repeated");
-            return Ended::DeadlinePassed;
-        }
-        info!("drained");
-        Ended::Drained
     }
 }

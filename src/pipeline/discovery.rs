@@ -3,7 +3,7 @@
 
 pub mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::task::Block;
 use super::time::Time;
 use super::trust::{Role, Signature};
 use super::{Effect, Effects, Notice, Pipeline};
-use table::{CONFLICT_REMEDY, Conflict, ListedState, Listing, Table};
+use table::{CONFLICT_REMEDY, Conflict, ListedState, ListedTask, Listing, Table};
 
 /// What OMS says of a stopped task, in the list of all.
 const LISTED_STOPPED: &str = "ListSyncTasks says STOPPED";
@@ -23,6 +23,9 @@ const EMPTY: &str = "the project lists no synchronization task: wrong oms.projec
 /// A list that was cut off, and what to do.
 pub const CUT_OFF: (&str, &str) =
     ("the project has more tasks than OMS lists", "write the list of routes instead of discover");
+
+/// Tasks of which no route can be made.
+const NO_BUCKETS: &str = "OMS tells no source bucket of any task: write the list of routes instead of discover";
 
 /// How routes are discovered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +59,8 @@ pub struct Discovery {
     settings: DiscoverySettings,
     table: Option<Arc<Table>>,
     problem: Option<RoutesProblem>,
+    /// Tasks that the last list did not have any more. Those that the next one has not either are gone.
+    missing: BTreeSet<TaskId>,
     listed_at: Option<Time>,
     asked: Option<Asked>,
     not_before: Time,
@@ -83,6 +88,7 @@ impl Discovery {
             settings,
             table: None,
             problem: None,
+            missing: BTreeSet::new(),
             listed_at: None,
             asked: None,
             not_before: Time::START,
@@ -99,6 +105,11 @@ impl Discovery {
     /// Whether a listing is out.
     pub(super) fn is_asking(&self) -> bool {
         self.asked.is_some()
+    }
+
+    /// Whether there is a table.
+    pub(super) fn has_table(&self) -> bool {
+        self.table.is_some()
     }
 
     /// Whether OMS lists the task as stopped.
@@ -119,6 +130,21 @@ impl Discovery {
             listed_at: self.listed_at,
             next_listing: self.due,
         }
+    }
+
+    /// What is listed, and of what was listed before and is not any more: what was there the last time, and whose bucket
+    /// nobody else has. OMS is asked once more before such a task counts as gone.
+    fn with_missing(&mut self, listed: &[ListedTask]) -> Vec<ListedTask> {
+        let ids: BTreeSet<_> = listed.iter().map(|task| &task.id).collect();
+        let buckets: BTreeSet<_> = listed.iter().filter_map(|task| task.bucket.as_ref()).collect();
+        let before = self.table.iter().flat_map(|table| &table.tasks).filter(|task| !ids.contains(&task.id));
+        let is_missing = |task: &&ListedTask| {
+            let has_heir = task.bucket.as_ref().is_some_and(|bucket| buckets.contains(bucket));
+            !has_heir && !self.missing.contains(&task.id)
+        };
+        let missing: Vec<_> = before.filter(is_missing).cloned().collect();
+        self.missing = missing.iter().map(|task| task.id.clone()).collect();
+        listed.iter().cloned().chain(missing).collect()
     }
 
     /// Takes note of a problem, or that there is none; the notice of it, where that is news.
@@ -172,7 +198,7 @@ impl Pipeline {
     pub(super) fn listed(&mut self, listed: Result<Listing, Box<Answer>>, now: Time, out: &mut Effects) {
         let Some(discovery) = &mut self.discovery else { return };
         let Some(asked) = discovery.asked.take() else { return };
-        let has_table = discovery.table.is_some();
+        let has_table = discovery.has_table();
         let answer = match &listed {
             Ok(listing) if listing.tasks.is_empty() => told(Verdict::Hold(HoldReason::Endpoint), EMPTY),
             Ok(_) => told(Verdict::Accepted, ""),
@@ -232,11 +258,19 @@ impl Pipeline {
 
     fn route_by(&mut self, listing: &Listing, now: Time, out: &mut Effects) {
         let Some(discovery) = &mut self.discovery else { return };
+        let tasks = discovery.with_missing(&listing.tasks);
         let DiscoverySettings { interval, prefixes } = &discovery.settings;
         let last = discovery.table.as_deref();
-        let table = Arc::new(Table::new(&listing.tasks, prefixes, last));
+        let table = Arc::new(Table::new(&tasks, prefixes, last));
+        if table.routes.is_empty() && table.conflicts.is_empty() {
+            return self.not_listed(NO_BUCKETS.into(), &told(Verdict::Accepted, ""), now, out);
+        }
         let conflicts: Vec<_> = table.conflicts.iter().map(Conflict::told).collect();
-        let wait = if conflicts.is_empty() { *interval } else { (*interval).min(self.settings.backoff.max) };
+        let wait = match (&discovery.missing, &conflicts[..]) {
+            (missing, _) if !missing.is_empty() => (*interval).min(self.settings.backoff.initial),
+            (_, []) => *interval,
+            _ => (*interval).min(self.settings.backoff.max),
+        };
         discovery.not_before = now.after(wait.mul_f64(0.75 + self.random.f64() / 4.0));
         (discovery.failures, discovery.listed_at) = (0, Some(now));
         let is_new = last.is_none_or(|last| *last != *table);

@@ -32,6 +32,7 @@ use super::letter_status;
 use super::notices::remedy;
 use super::routes_status;
 use super::topics::NOT_LOOKED_AT;
+use super::waits::{limited_by, waits_because};
 
 /// How long a commit may take by itself: the consumer gives up before.
 const COMMIT_TIMEOUT: Duration = Duration::from_mins(2);
@@ -375,44 +376,6 @@ impl Publisher {
             "tasks": tasks.collect::<Vec<_>>(),
         })
     }
-}
-
-/// Why a task's keys are not on their way, in words; nothing where none wait.
-fn waits_because(task: &TaskReport, report: &Report, now: Time) -> Option<String> {
-    if task.pending == 0 {
-        return None;
-    }
-    if let Some(hold) = &report.hold {
-        let seconds = now.since(hold.since).as_secs();
-        return Some(format!("the worker holds ({}) for {seconds} s", hold_reason(hold.reason)));
-    }
-    if let Some(block) = &task.block {
-        let why = match block.reason {
-            Block::Permission => "OMS denies permission for it",
-            Block::Stopped => "the task is stopped",
-        };
-        return Some(format!("{why} ({}), for {} s", block.said, now.since(block.since).as_secs()));
-    }
-    if task.paused_until > now {
-        let seconds = task.paused_until.since(now).as_secs_f64();
-        return Some(format!("its requests fail; the next one goes out in {seconds:.1} s"));
-    }
-    if report.pace.paused_until > now {
-        let seconds = report.pace.paused_until.since(now).as_secs_f64();
-        return Some(format!("OMS throttles and asks the worker to pause; it goes on in {seconds:.1} s"));
-    }
-    if task.in_flight >= task.concurrency_limit {
-        return Some("as many requests are out as may be".to_owned());
-    }
-    if let Some(rate) = report.pace.rate.filter(|_| report.pace.gated) {
-        return Some(format!("requests are paced at {rate:.1} a second, because of {}", limited_by(report)));
-    }
-    Some("it waits for company, a retry or its turn".to_owned())
-}
-
-/// What the request rate of the whole worker comes from.
-fn limited_by(report: &Report) -> &'static str {
-    if report.pace.throttled { "throttling (429)" } else { "oms.max_requests_per_second" }
 }
 
 fn age(since: Option<Time>, now: Time) -> f64 {

@@ -110,8 +110,53 @@ fn created_deleted_and_repointed_tasks_change_the_table() {
     list(&mut desk, &[("a", "landing", true), ("b", "other", true)]);
     wait_for_listing(&mut desk);
     list(&mut desk, &[("a", "elsewhere", true), ("c", "new", true)]);
-    assert_eq!(tables(&desk), ["landing>a other>b", "elsewhere>a new>c"]);
+    assert_eq!(tables(&desk), ["landing>a other>b", "elsewhere>a new>c other>b"]);
+    assert!(wait_for_listing(&mut desk) <= Duration::from_millis(500), "asked once more before one is gone");
+    list(&mut desk, &[("a", "elsewhere", true), ("c", "new", true)]);
+    assert_eq!(tables(&desk).last().unwrap(), "elsewhere>a new>c");
     assert_eq!(problem(&mut desk), None);
+}
+
+#[test]
+fn a_task_that_is_missing_once_keeps_its_bucket() {
+    let mut desk = desk();
+    list(&mut desk, &[("a", "landing", true), ("b", "other", true)]);
+    for _ in 0..3 {
+        wait_for_listing(&mut desk);
+        list(&mut desk, &[("a", "landing", true)]);
+        wait_for_listing(&mut desk);
+        list(&mut desk, &[("a", "landing", true), ("b", "other", true)]);
+    }
+    assert_eq!(tables(&desk).len(), 1);
+}
+
+#[test]
+fn a_task_that_another_one_replaces_gives_its_bucket_away_at_once() {
+    let mut desk = desk();
+    list(&mut desk, &[("a", "landing", true)]);
+    wait_for_listing(&mut desk);
+    list(&mut desk, &[("b", "landing", true)]);
+    assert_eq!((tables(&desk).last().unwrap().as_str(), problem(&mut desk)), ("landing>b", None));
+}
+
+#[test]
+fn tasks_without_any_bucket_make_no_table() {
+    let mut desk = desk();
+    let task = ListedTask { id: TaskId::new("a").unwrap(), bucket: None, state: ListedState::Synchronizing };
+    desk.step(Input::Listed(Ok(Listing { tasks: vec![task], is_whole: true })));
+    assert!(tables(&desk).is_empty());
+    assert!(problem(&mut desk).unwrap().contains("no source bucket of any task"));
+}
+
+#[test]
+fn before_the_first_table_other_credentials_are_taken_at_once_since_no_event_can_try_them() {
+    let mut desk = desk();
+    refuse(&mut desk, FORBIDDEN);
+    desk.step(Input::Credentials(CredentialNews::Offered));
+    assert!(desk.effects.iter().any(|effect| matches!(effect, Effect::AdoptCredentials)));
+    assert!(wait_for_listing(&mut desk) <= Duration::from_mins(1));
+    list(&mut desk, &[("a", "landing", true)]);
+    assert_eq!(tables(&desk).len(), 1);
 }
 
 #[test]
