@@ -34,10 +34,11 @@ mod poller;
 mod rebalance;
 mod records;
 mod settings;
+mod watch;
 
-pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit};
+pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit, Symptom, Undelivered};
 pub(crate) use records::copy;
-pub use settings::{ConsumerSettings, MissingOffset};
+pub use settings::{ConsumerSettings, MissingOffset, STATISTICS_INTERVAL, request_timeout};
 
 /// Most records in a batch.
 pub const MAX_BATCH_RECORDS: usize = 512;
@@ -116,15 +117,26 @@ impl KafkaConsumer {
     where
         F: FnMut(Record) -> Incoming + Send + 'static,
     {
-        let (events, receiver) = unbounded_channel();
-        let (signals, inbox) = mpsc::channel();
         let (callbacks, noticed) = mpsc::channel();
         let context = context::Context::new(callbacks);
         let consumer: BaseConsumer<_> =
             settings.client_config().create_with_context(context).map_err(StartError::Config)?;
+        Self::around(Arc::new(consumer), noticed, settings, take)
+    }
+
+    fn around<F>(
+        consumer: Arc<BaseConsumer<context::Context>>,
+        noticed: mpsc::Receiver<context::Notice>,
+        settings: &ConsumerSettings,
+        take: F,
+    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError>
+    where
+        F: FnMut(Record) -> Incoming + Send + 'static,
+    {
+        let (events, receiver) = unbounded_channel();
+        let (signals, inbox) = mpsc::channel();
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(StartError::Subscribe)?;
-        let consumer = Arc::new(consumer);
         let committer = Committer::start(Arc::clone(&consumer), events.clone()).map_err(StartError::Thread)?;
         let commits = committer.requests.clone();
         let told = events.clone();
@@ -181,3 +193,6 @@ fn now() -> Instant {
 
 /// Where events go.
 type Events = UnboundedSender<ConsumerEvent>;
+
+#[cfg(test)]
+mod tests;
