@@ -191,6 +191,36 @@ fn beyond_the_most_replays_a_letter_is_told_and_left() {
 }
 
 #[test]
+fn without_the_right_to_note_replays_one_letter_goes_and_the_command_says_why() {
+    let Some(broker) = brokers::guarded() else { return };
+    let topic = unique("objects");
+    let [letters_topic, noted] = [format!("{topic}.dlq"), format!("{topic}.dlq.replayed")];
+    for topic in [&topic, &letters_topic, &noted] {
+        create_topic(&broker.servers, topic, 1, &[]);
+    }
+    let stage = Stage::on(&broker.servers, &topic, 1, REFUSE_BAD);
+    let worker = stage.worker(&[]);
+    let record = |n: usize| format!(r#"{{"bucket":"bucket-0","key":"{n}.bad"}}"#);
+    produce(&stage.servers, &stage.topic, 0, (0..5).map(record));
+    wait_until("the records are settled", || letters(&stage) == 5 && stage.is_settled());
+    stage.faults(NO_FAULT);
+
+    broker.grant(&["--operation", "READ", "--topic", &noted]); // from now on none may write to it
+    let failed = dead_letters(&stage, "replay", &[]).output().unwrap();
+    let told = String::from_utf8_lossy(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(2), "{told}");
+    assert!(told.contains(&format!("a record for topic {noted}: grant this client WRITE on it")), "{told}");
+    assert_eq!(end_offset(&stage.servers, &stage.topic, 0), 5 + 1, "only the first one went");
+
+    broker.grant(&["--operation", "WRITE", "--topic", &noted]);
+    let done = output(&stage, "replay", &[]);
+    assert!(done.contains("replayed 5 dead letters"), "{done}");
+    let all_accepted = || (0..5).all(|n| is_accepted(&stage, "task-0", &format!("{n}.bad")));
+    wait_until("every key is accepted", || all_accepted() && stage.is_settled());
+    assert_eq!(worker.terminate(), 0);
+}
+
+#[test]
 fn a_replay_that_is_killed_twenty_times_loses_nothing() {
     const RECORDS: i64 = 60;
     let Some(stage) = on_real(REFUSE_BAD) else { return };

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::task::JoinSet;
@@ -22,9 +23,9 @@ use super::place::{Place, PlaceArgs};
 use super::plan::{Outgoing, Target, needs_source, plan};
 use super::reader::Reader;
 use super::replayed::{self, Replayed};
-use super::rows::printable;
 use super::source::Sources;
-use crate::cli::Exit;
+use crate::commands::exit::Exit;
+use crate::commands::printable::printable;
 use crate::io::signal::{Ending, Endings};
 use crate::pipeline::record::Record;
 
@@ -150,7 +151,7 @@ impl Run<'_> {
                         failure.get_or_insert(error);
                     }
                 }
-                () = due(&mut pace), if ready.is_some() && out.len() < MAX_IN_FLIGHT => {
+                () = due(&mut pace), if ready.is_some() && out.len() < self.most_in_flight() => {
                     out.extend(ready.take().map(|shipment| ship(producer.clone(), shipment)));
                 }
                 record = reader.next(), if reading && ready.is_none() => match record {
@@ -172,6 +173,11 @@ impl Run<'_> {
             }
         }
         self.finish(interrupted, failure)
+    }
+
+    /// The first goes alone: where replays cannot be noted, that is all that goes again in the next run.
+    const fn most_in_flight(&self) -> usize {
+        if self.summary.letters == 0 { 1 } else { MAX_IN_FLIGHT }
     }
 
     /// What is to be written for a record, if anything.
@@ -298,7 +304,11 @@ async fn write(producer: &FutureProducer, record: FutureRecord<'_, [u8], [u8]>) 
         }
         Err(error) => Err(error),
     };
-    told.with_context(|| format!("Kafka did not take a record for topic {topic}"))
+    told.map_err(|error| {
+        let denied = error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed);
+        let remedy = if denied { ": grant this client WRITE on it" } else { "" };
+        anyhow!(error).context(format!("Kafka did not take a record for topic {topic}{remedy}"))
+    })
 }
 
 fn pace(rate: u32) -> Interval {

@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::letter::{Letter, Said, Stage};
+use crate::commands::printable::printable;
 
 /// Keys of one letter that a line of the table shows.
 const KEYS_SHOWN: usize = 3;
@@ -169,7 +170,13 @@ impl Row {
             source,
             self.replays.map_or_else(|| "-".to_owned(), |replays| replays.to_string()),
             if self.replayed { "yes" } else { "no" }.to_owned(),
-            self.problem.as_deref().map_or_else(|| keys(&self.failed_keys), printable),
+            match (&self.problem, &self.omitted) {
+                (Some(problem), _) => printable(problem),
+                (None, None) => keys(&self.failed_keys),
+                (None, Some(omitted)) => {
+                    format!("{} (too large, without {})", keys(&self.failed_keys), printable(omitted))
+                }
+            },
         ]
     }
 }
@@ -246,12 +253,6 @@ fn keys(keys: &[String]) -> String {
     }
 }
 
-/// With control characters escaped.
-pub(in crate::commands) fn printable(text: &str) -> String {
-    let escape = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
-    text.chars().map(escape).collect()
-}
-
 fn shown(number: Option<impl ToString>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
 }
@@ -298,6 +299,12 @@ mod tests {
         let cells = row.cells();
         assert_eq!(cells[9], "\\u{1b}[2J, b, c and 1 more");
         assert_eq!((cells[0].as_str(), cells[6].as_str()), ("2026-09-30T08:15:27.318Z", "t[3]@42"));
+    }
+
+    #[test]
+    fn a_line_tells_what_a_letter_that_was_too_large_lacks() {
+        let row = Row::of(letter("{}", &[("oms-sync.value-omitted", "value, headers")]), false);
+        assert_eq!(row.cells()[9], "a b, c (too large, without value, headers)");
     }
 
     #[test]
