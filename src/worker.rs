@@ -4,6 +4,7 @@
 mod clock;
 pub(crate) mod credentials;
 mod ended;
+mod happened;
 mod letter;
 mod letter_status;
 mod notices;
@@ -11,6 +12,7 @@ mod omitted;
 mod parts;
 mod publish;
 mod routes_status;
+mod stall;
 mod topics;
 mod waits;
 
@@ -32,7 +34,6 @@ use crate::io::dead_letter::{DeadLetters, Letter, TOO_LARGE};
 use crate::io::fault::Fault;
 use crate::io::signal::Ending;
 use crate::metrics::Metrics;
-use crate::metrics::labels::{CommitOutcome, RebalanceKind};
 use crate::oms::client::OmsClient;
 use crate::oms::credentials::refresh::Refresher;
 use crate::pipeline::answer::{Answer, Verdict};
@@ -42,7 +43,7 @@ use crate::pipeline::inquiry::Standing;
 use crate::pipeline::key::TaskId;
 use crate::pipeline::letters::{DeadLetter, LetterId};
 use crate::pipeline::record::Record;
-use crate::pipeline::{CommitError, Effect, Effects, Input, Pipeline, SubmissionId};
+use crate::pipeline::{Effect, Effects, Input, Pipeline, SubmissionId};
 
 use clock::Clock;
 use credentials::CredentialStatus;
@@ -324,58 +325,6 @@ impl Worker {
         self.step(if is_too_large { Input::LetterTooLarge(id) } else { Input::LetterDone(id, is_written) });
     }
 
-    fn happened(&mut self, event: ConsumerEvent) -> Result<(), WorkerError> {
-        match event {
-            ConsumerEvent::Records(batch) => {
-                self.publisher.consumed(&batch.records);
-                self.permits.push(batch.permit);
-                self.step(Input::Records(batch.records));
-            }
-            ConsumerEvent::Assigned(partitions) => {
-                info!(partitions = %parts::list(&partitions), "assigned");
-                self.metrics.rebalances(RebalanceKind::Assign).inc();
-                self.publisher.joined(!partitions.is_empty());
-                self.step(Input::Assigned(parts::assigned(partitions)));
-            }
-            ConsumerEvent::Revoked(partitions) => {
-                info!(partitions = %parts::list(&partitions), "revoked; settling what is under way");
-                self.metrics.rebalances(RebalanceKind::Revoke).inc();
-                self.step(Input::Revoked(parts::names(partitions)));
-            }
-            ConsumerEvent::Lost(partitions) => {
-                warn!(partitions = %parts::list(&partitions), "lost; their records are read again by their next owner");
-                self.metrics.rebalances(RebalanceKind::Lost).inc();
-                let names = parts::names(partitions);
-                self.publisher.lost(&names);
-                self.step(Input::Lost(names));
-            }
-            ConsumerEvent::Committed { result, .. } => {
-                let result = parts::commit_result(result);
-                self.metrics
-                    .commits(match &result {
-                        Ok(()) => CommitOutcome::Ok,
-                        Err((CommitError::Failed, _)) => CommitOutcome::Failed,
-                        Err((CommitError::Fenced, _)) => CommitOutcome::Fenced,
-                    })
-                    .inc();
-                self.publisher.committed(&result);
-                self.step(Input::Committed(result.map_err(|(error, _)| error)));
-            }
-            ConsumerEvent::Ended { at, epoch, offset } => self.step(Input::Ended(at, epoch, offset)),
-            ConsumerEvent::WaitsForRoutes(names) => self.publisher.waits_for_routes(names),
-            ConsumerEvent::Watermarks(ends) => self.publisher.watermarks(ends),
-            ConsumerEvent::Error { fault, count, fatal } => {
-                self.metrics.kafka_errors(&fault.code).inc_by(count);
-                if fatal {
-                    return Err(WorkerError::Kafka(fault));
-                }
-                self.publisher.kafka_error(&fault, self.clock.now());
-            }
-            ConsumerEvent::Closed => return Err(WorkerError::ConsumerGone),
-        }
-        Ok(())
-    }
-
     fn drain(&mut self) {
         info!("asked to end: reading no more, settling what is under way");
         self.step(Input::Drain);
@@ -392,3 +341,6 @@ impl Worker {
         self.publisher.publish(&report, &self.credentials, now, self.clock.time_of(last_turn));
     }
 }
+
+#[cfg(test)]
+mod injected;

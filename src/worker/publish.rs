@@ -11,7 +11,6 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::formats::Reason;
 use crate::io::admin::AdminState;
-use crate::io::dead_letter::DELIVERY_TIMEOUT;
 use crate::io::fault::Fault;
 use crate::metrics::labels::{RecordOutcome, TaskState, hold_reason};
 use crate::metrics::{Metrics, PartitionGauges, TaskGauges, TaskMetrics, TopicMetrics};
@@ -31,11 +30,10 @@ use super::credentials::CredentialStatus;
 use super::letter_status;
 use super::notices::remedy;
 use super::routes_status;
+use super::stall::Watchdog;
 use super::topics::NOT_LOOKED_AT;
 use super::waits::{limited_by, waits_because};
 
-/// How long a commit may take by itself: the consumer gives up before.
-const COMMIT_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long a problem of the Kafka client counts after it was told last; the client repeats itself sooner.
 const KAFKA_PROBLEM_LASTS: Duration = Duration::from_secs(90);
 /// Handles of tasks that are kept; all that are not routed share one series.
@@ -50,8 +48,6 @@ pub(super) struct Publisher {
     /// Partitions whose next record waits for another table of routes.
     unrouted: Vec<PartitionName>,
     unready_on_hold: bool,
-    stall_timeout: Duration,
-    request_timeout: Duration,
     topics: FxHashMap<Arc<str>, TopicMetrics>,
     tasks: FxHashMap<TaskId, TaskMetrics>,
     ends: BTreeMap<PartitionName, i64>,
@@ -61,13 +57,14 @@ pub(super) struct Publisher {
     topic_problems: Vec<String>,
     letter_problem: Option<String>,
     last_commit: Option<String>,
-    stall: Option<String>,
+    watchdog: Watchdog,
     unready: Vec<String>,
 }
 
 impl Publisher {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>, state: Arc<AdminState>) -> Self {
         for topic in &config.kafka.topics {
+            drop(metrics.topic(topic));
             for reason in Reason::REJECTS.map(Reason::as_str).into_iter().chain(REFUSALS) {
                 drop(metrics.dead_letters(topic, reason)); // at 0 from the start: an alert sees the first one
             }
@@ -79,8 +76,6 @@ impl Publisher {
             max_tasks: config.limits.max_tasks,
             unrouted: Vec::new(),
             unready_on_hold: config.admin.unready_on_hold,
-            stall_timeout: config.shutdown.stall_timeout,
-            request_timeout: config.oms.request_timeout,
             topics: FxHashMap::default(),
             tasks: FxHashMap::default(),
             ends: BTreeMap::new(),
@@ -89,7 +84,7 @@ impl Publisher {
             topic_problems: vec![NOT_LOOKED_AT.to_owned()],
             letter_problem: None,
             last_commit: None,
-            stall: None,
+            watchdog: Watchdog::new(config),
             unready: Vec::new(),
         }
     }
@@ -122,6 +117,22 @@ impl Publisher {
         self.kafka_problems.clear(); // Kafka delivers
     }
 
+    /// Reading did not go on at the offset that was expected.
+    pub(super) fn jumped(&mut self, at: &PartitionName, from: i64, to: i64) {
+        if let Ok(gone @ 1..) = u64::try_from(to - from) {
+            self.topic(&at.topic).gone.inc_by(gone);
+            error!(
+                from,
+                to,
+                gone,
+                "{at}: Kafka has not got the records at the commit point any more; going on by kafka.out_of_range. \
+                 Raise the topic's retention, and submit again what is missing from its source"
+            );
+        } else {
+            warn!(from, to, "{at} begins anew below what was read: the topic was made anew, or its log was cut");
+        }
+    }
+
     fn topic(&mut self, topic: &Arc<str>) -> &TopicMetrics {
         if !self.topics.contains_key(topic) {
             self.topics.insert(Arc::clone(topic), self.metrics.topic(topic));
@@ -150,6 +161,10 @@ impl Publisher {
 
     pub(super) fn watermarks(&mut self, ends: Vec<(PartitionName, i64)>) {
         self.ends.extend(ends);
+    }
+
+    pub(super) fn delivers(&mut self, undelivered: Option<(String, Time)>, now: Time) {
+        self.watchdog.heard(undelivered, now);
     }
 
     pub(super) fn kafka_error(&mut self, fault: &Fault, now: Time) {
@@ -183,7 +198,7 @@ impl Publisher {
         self.show_counts(report);
         self.show_tasks(report, now);
         self.show_partitions(report, now);
-        self.show_stall(report, now, last_poll);
+        self.state.set_stall(self.watchdog.look(report, last_poll, now).map(str::to_owned));
         self.show_readiness(report, now);
         let status = self.status(report, credentials, now).to_string();
         self.state.set_status(status.into());
@@ -264,25 +279,6 @@ impl Publisher {
         self.ends.get(&partition.name).copied().max(partition.read_to)
     }
 
-    /// A step that has neither ended nor failed within its own timeout plus `stall_timeout`.
-    fn show_stall(&mut self, report: &Report, now: Time, last_poll: Time) {
-        let steps = [
-            ("the Kafka client has not polled", Some(last_poll), Duration::ZERO),
-            ("a request to OMS has no end", report.oldest_submission, self.request_timeout),
-            ("a dead letter has no delivery report", report.oldest_letter, DELIVERY_TIMEOUT),
-            ("a commit has no result", report.commit_since, COMMIT_TIMEOUT),
-        ];
-        let stall = steps.into_iter().find_map(|(what, since, own)| {
-            let waited = now.since(since?);
-            (waited > own + self.stall_timeout).then(|| format!("{what} for {} s", waited.as_secs()))
-        });
-        if let Some(stall) = stall.as_ref().filter(|_| self.stall.is_none()) {
-            error!("stalled: {stall}");
-        }
-        self.stall.clone_from(&stall);
-        self.state.set_stall(stall);
-    }
-
     fn show_readiness(&mut self, report: &Report, now: Time) {
         if report.letters_failing == 0 {
             self.letter_problem = None;
@@ -346,7 +342,7 @@ impl Publisher {
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.unready.is_empty(),
             "not_ready_because": self.unready,
-            "stalled": self.stall,
+            "stalled": self.watchdog.stall(),
             "draining": report.draining,
             "hold": report.hold.as_ref().map(|hold| json!({
                 "reason": hold_reason(hold.reason),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use super::Signal;
 use crate::io::fault::Fault;
@@ -69,6 +70,16 @@ pub enum ConsumerEvent {
     Revoked(Vec<Assignment>),
     /// These are gone already: forget them, commit nothing of them.
     Lost(Vec<Assignment>),
+    /// Reading did not go on where it was: offsets from there on are gone because of retention, or `to` is below because
+    /// the topic was made anew or its log was cut.
+    Jumped {
+        /// Which partition.
+        at: PartitionName,
+        /// The offset that was expected.
+        from: i64,
+        /// The offset of the record that came instead.
+        to: i64,
+    },
     /// Records to admit.
     Records(Batch),
     /// A commit came to its end.
@@ -92,6 +103,9 @@ pub enum ConsumerEvent {
     WaitsForRoutes(Vec<PartitionName>),
     /// The brokers' ends of the assigned partitions (the last stable offset with `read_committed`), for the lag.
     Watermarks(Vec<(PartitionName, i64)>),
+    /// Whether everything is delivered that is known to be there, as of now. Told every few seconds as long as the client
+    /// lives, whatever the brokers do.
+    Delivers(Option<Undelivered>),
     /// Something is wrong. Unless `fatal`, the client goes on trying by itself.
     Error {
         /// What.
@@ -103,6 +117,28 @@ pub enum ConsumerEvent {
     },
     /// The thread has left the group and ends.
     Closed,
+}
+
+/// What does not deliver though it could.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Undelivered {
+    /// Of which partition.
+    pub at: PartitionName,
+    /// What is seen.
+    pub symptom: Symptom,
+    /// Since when nothing moves.
+    pub since: Instant,
+}
+
+/// What is seen of a partition that does not deliver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Symptom {
+    /// Records are known to be there, and not delivered.
+    NotDelivered,
+    /// Nothing comes over the connection that it is fetched over.
+    Silent,
+    /// Records, of it or others, were fetched and are queued, and polling gives none.
+    Queued,
 }
 
 /// What the loop asks for. Partitions that are not assigned (any more) are passed over.

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::Assignment;
 use super::ends::End;
+use super::watch::{Moving, Watch};
 use crate::pipeline::partition::PartitionName;
 
 /// One assigned partition.
@@ -15,7 +16,10 @@ pub(super) struct Part {
     epoch: u64,
     committed: Option<i64>,
     last: Option<i64>,
+    /// The widest span of offsets below a delivered record that was never delivered, since the last statistics.
+    gap: Option<(i64, i64)>,
     pub(super) end: End,
+    pub(super) watch: Watch<Moving>,
     /// Paused by the loop's command.
     held: bool,
     /// Paused because its next record waits for another table of routes.
@@ -28,12 +32,19 @@ impl Part {
         self.last.map(|last| last + 1).or(self.committed)
     }
 
-    fn is_paused(&self) -> bool {
+    /// Whether it is not to be delivered.
+    pub(super) fn is_paused(&self) -> bool {
         self.held || self.waits
     }
 
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The span of offsets that the broker did not have any more when reading came to them: where from, and where reading
+    /// went on. Other gaps are left by control records, aborted transactions and compaction, inside of what the broker has.
+    pub(super) fn take_gone(&mut self, oldest: i64) -> Option<(i64, i64)> {
+        self.gap.take().filter(|(from, _)| *from < oldest)
     }
 }
 
@@ -50,6 +61,8 @@ pub(super) enum Noted {
         old: Assignment,
         /// The one that begins with this record.
         new: Assignment,
+        /// The position that it was expected at.
+        from: i64,
     },
     /// Of a partition that is not assigned.
     Unassigned,
@@ -60,6 +73,8 @@ pub(super) enum Noted {
 pub(super) struct Partitions {
     topics: Vec<(Arc<str>, FxHashMap<i32, Part>)>,
     epoch: u64,
+    /// The queue of what was fetched, by how much polling has given so far.
+    pub(super) queue: Watch<u64>,
 }
 
 impl Partitions {
@@ -82,7 +97,16 @@ impl Partitions {
         self.epoch += 1;
         let index = self.topic_index(topic);
         let (topic, parts) = &mut self.topics[index];
-        let part = Part { epoch: self.epoch, committed, last: None, end: End::default(), held: false, waits: false };
+        let part = Part {
+            epoch: self.epoch,
+            committed,
+            last: None,
+            gap: None,
+            end: End::default(),
+            watch: Watch::default(),
+            held: false,
+            waits: false,
+        };
         parts.insert(partition, part);
         Assignment { at: PartitionName { topic: Arc::clone(topic), partition }, epoch: self.epoch, committed }
     }
@@ -116,11 +140,13 @@ impl Partitions {
             return Noted::Repeated;
         }
         if part.position().is_none_or(|position| offset >= position) {
+            let gap = part.position().map(|from| (from, offset)).filter(|(from, to)| from < to);
+            part.gap = part.gap.into_iter().chain(gap).max_by_key(|(from, to)| to - from);
             part.last = Some(offset);
             part.end.delivered();
             return Noted::Next(part.epoch);
         }
-        let held = part.held;
+        let (held, from) = (part.held, part.position().unwrap_or(offset));
         let Some(old) = self.assignment(topic, partition) else {
             return Noted::Unassigned;
         };
@@ -129,7 +155,7 @@ impl Partitions {
             (part.held, part.last) = (held, Some(offset));
             part.end.delivered();
         }
-        Noted::Restarted { old, new }
+        Noted::Restarted { old, new, from }
     }
 
     /// An end was delivered, of which librdkafka's wrapper tells the partition's number only: it says something where
@@ -145,6 +171,15 @@ impl Partitions {
     pub(super) fn disturb_all(&mut self) {
         for part in self.topics.iter_mut().flat_map(|(_, parts)| parts.values_mut()) {
             part.end.disturb();
+        }
+        self.excuse_all();
+    }
+
+    /// There is a reason for which nothing may have been delivered.
+    pub(super) fn excuse_all(&mut self) {
+        self.queue.reset();
+        for part in self.topics.iter_mut().flat_map(|(_, parts)| parts.values_mut()) {
+            part.watch.reset();
         }
     }
 
@@ -253,11 +288,28 @@ mod tests {
         let mut partitions = Partitions::default();
         let old = partitions.assign("t", 0, Some(100));
         let noted = partitions.note("t", 0, 0);
-        let Noted::Restarted { old: ended, new } = noted else { panic!("{noted:?}") };
+        let Noted::Restarted { old: ended, new, from: 100 } = noted else { panic!("{noted:?}") };
         assert_eq!(ended, old);
         assert_ne!(new.epoch, old.epoch);
         assert_eq!(new.committed, None);
         assert_eq!(partitions.note("t", 0, 1), Noted::Next(new.epoch));
+    }
+
+    #[test]
+    fn only_what_the_broker_does_not_have_any_more_is_gone() {
+        let mut partitions = Partitions::default();
+        partitions.assign("t", 0, Some(100));
+        for offset in [100, 102, 110, 111, 113] {
+            partitions.note("t", 0, offset);
+        }
+        let mut gone = |oldest| partitions.get_mut("t", 0).unwrap().1.take_gone(oldest);
+        assert_eq!(gone(50), None, "control records, aborted and compacted ones");
+        partitions.note("t", 0, 120);
+        partitions.note("t", 0, 500);
+        partitions.note("t", 0, 502);
+        let mut gone = |oldest| partitions.get_mut("t", 0).unwrap().1.take_gone(oldest);
+        assert_eq!(gone(500), Some((121, 500)));
+        assert_eq!(gone(500), None, "told once");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::partitions::Partitions;
 use super::rebalance;
 use super::{
     Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_OPEN_BATCHES, MissingOffset, Signal, Take, now,
+    request_timeout,
 };
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
@@ -30,6 +31,14 @@ mod routing;
 const POLL_WAIT: Duration = Duration::from_millis(50);
 /// With no batch free: how long to just not poll before pausing, which throws prefetched records away.
 const HOLD_BACK: Duration = Duration::from_secs(1);
+
+/// Errors that are about one broker, or all; while they last they come again and again.
+const ABOUT_CONNECTIONS: [RDKafkaErrorCode; 3] =
+    [RDKafkaErrorCode::BrokerTransportFailure, RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::Resolve];
+
+/// What is to be done where `kafka.out_of_range` is `fail`.
+const OUT_OF_RANGE: &str = "; records at the commit point are gone and kafka.out_of_range is fail: \
+    move the group's commit point, or set kafka.out_of_range to earliest or latest";
 
 /// The ends of the channels that the thread holds.
 pub(super) struct Links {
@@ -63,6 +72,7 @@ pub(super) struct Poller<T> {
     take: T,
     start_from: MissingOffset,
     reads_committed: bool,
+    request_timeout: Duration,
     partitions: Partitions,
     /// Given by the group, not taken up yet: their commit points are to be looked up.
     assigned: Option<TopicPartitionList>,
@@ -76,6 +86,10 @@ pub(super) struct Poller<T> {
     open: usize,
     reading: Reading,
     errors: ErrorGate,
+    /// Records and errors that polling has given.
+    polled: u64,
+    /// The broker refuses to let a topic be read, which it says once.
+    is_denied: bool,
 }
 
 impl<T: Take> Poller<T> {
@@ -91,6 +105,7 @@ impl<T: Take> Poller<T> {
             take,
             start_from: settings.start_from,
             reads_committed: settings.reads_committed(),
+            request_timeout: request_timeout(&settings.properties),
             partitions: Partitions::default(),
             assigned: None,
             revoked: Vec::new(),
@@ -100,6 +115,8 @@ impl<T: Take> Poller<T> {
             open: 0,
             reading: Reading::Flows,
             errors: ErrorGate::default(),
+            polled: 0,
+            is_denied: false,
         }
     }
 
@@ -199,7 +216,15 @@ impl<T: Take> Poller<T> {
     fn on_error(&mut self, error: &KafkaError) {
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_))
             || matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset));
-        let fault = Fault::new(error, self.consumer.context().take_reason());
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => self.is_denied = true,
+            Some(code) if ABOUT_CONNECTIONS.contains(&code) => {} // the statistics tell which partitions that concerns
+            _ => self.partitions.excuse_all(),
+        }
+        let mut fault = Fault::new(error, self.consumer.context().take_reason());
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
+            fault.text.push_str(OUT_OF_RANGE);
+        }
         self.tell_fault(fault, fatal);
     }
 

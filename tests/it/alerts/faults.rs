@@ -10,9 +10,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::Job;
-use super::means::{Feed, Frozen, Group, record};
+use super::means::{Feed, Group, record};
 use crate::brokers::{self, MockBroker, produce};
 use crate::credentials::{credential, http, metadata, swap};
+use crate::frozen::Frozen;
 use crate::stage::{Stage, WorkerProcess, wait_until};
 use crate::worker::{on_mock, on_real};
 
@@ -153,7 +154,7 @@ fn stall(job: &Job<'_>) {
     let broker = MockBroker::start();
     let stage = on_mock(&broker, "{}");
     let worker = worker(job, &stage, &[("OMS_SYNC__SHUTDOWN__STALL_TIMEOUT", "10s")]);
-    let frozen = Frozen::thread(worker.id(), "kafka-poll");
+    let frozen = Frozen::threads(worker.id(), "kafka-poll").unwrap();
     job.fires("OmsSyncStalled", &[]);
     drop(frozen);
     job.is_over("OmsSyncStalled");

@@ -32,7 +32,9 @@ impl<T: Take> Poller<T> {
 
     /// One poll; whether it gave a record.
     pub(super) fn poll(&mut self, wait: Duration) -> bool {
-        let polled = match self.consumer.poll(wait) {
+        let polled = self.consumer.poll(wait);
+        self.polled += u64::from(polled.is_some());
+        let polled = match polled {
             None => Ok(None),
             Some(Ok(message)) => {
                 let topic = self.partitions.topic(message.topic());
@@ -47,6 +49,7 @@ impl<T: Take> Poller<T> {
         }
         match polled {
             Ok(Some(record)) => {
+                self.is_denied = false;
                 self.on_record(record);
                 return true;
             }
@@ -61,9 +64,10 @@ impl<T: Take> Poller<T> {
         let epoch = match self.partitions.note(&record.topic, record.partition, record.offset) {
             Noted::Next(epoch) => epoch,
             Noted::Repeated | Noted::Unassigned => return,
-            Noted::Restarted { old, new } => {
+            Noted::Restarted { old, new, from } => {
                 self.flush();
                 let epoch = new.epoch;
+                self.tell(ConsumerEvent::Jumped { at: new.at.clone(), from, to: record.offset });
                 self.tell(ConsumerEvent::Lost(vec![old]));
                 self.tell(ConsumerEvent::Assigned(vec![new]));
                 epoch
