@@ -72,6 +72,7 @@ use pace::Pace;
 use partition::{PartitionName, Partitions};
 use rebalance::Revoke;
 use report::SettledCounts;
+use route::Route;
 use settings::Settings;
 use task::{Block, Tasks};
 use time::Time;
@@ -196,7 +197,12 @@ pub enum Notice {
     /// Keys of a task are dead-lettered, told at most once a minute a task: the reason, and what OMS said.
     Condemned(TaskId, &'static str, Box<str>),
     /// There is a table of routes with other routes than before.
-    RoutesChanged(Arc<Table>),
+    RoutesChanged {
+        /// The table.
+        table: Arc<Table>,
+        /// Routes that it has not any more.
+        gone: Vec<Route>,
+    },
     /// The table of routes cannot be made, or not as the project's tasks are: why. Told when that changes.
     RoutesProblem {
         /// For people, with what to do.

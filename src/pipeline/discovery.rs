@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
+
 use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 use super::credentials::is_failed_signature;
 use super::key::TaskId;
@@ -223,7 +225,8 @@ impl Pipeline {
             Ok(listing) if !listing.is_whole => {
                 self.not_listed(format!("{}: {}", CUT_OFF.0, CUT_OFF.1).into(), &answer, now, out);
             }
-            _ => self.not_listed(answer.said(), &answer, now, out),
+            Ok(_) => self.not_listed(EMPTY.into(), &answer, now, out),
+            Err(refused) => self.not_listed(not_told(&refused), &answer, now, out),
         }
     }
 
@@ -278,7 +281,10 @@ impl Pipeline {
         let old = discovery.table.replace(Arc::clone(&table));
         let problem = (!conflicts.is_empty()).then(|| format!("{}; {CONFLICT_REMEDY}", conflicts.join("; ")).into());
         if changed {
-            out.actions.push(Effect::Notice(Notice::RoutesChanged(Arc::clone(&table))));
+            let kept: FxHashSet<_> = table.routes.iter().collect();
+            let before = old.iter().flat_map(|old| &old.routes);
+            let gone = before.filter(|route| !kept.contains(route)).cloned().collect();
+            out.actions.push(Effect::Notice(Notice::RoutesChanged { table: Arc::clone(&table), gone }));
         }
         out.actions.extend(discovery.note(problem, now).map(Effect::Notice));
         if is_new {
@@ -328,6 +334,15 @@ impl Pipeline {
             self.task_is_stopped(ix, LISTED_STOPPED, now, &mut Effects::default());
         }
     }
+}
+
+/// Why there is no list, for people.
+fn not_told(answer: &Answer) -> Box<str> {
+    let right = match answer.verdict {
+        Verdict::Hold(HoldReason::Permission) => "; give the identity the right oms:synctask:list",
+        _ => "",
+    };
+    format!("the project's tasks cannot be listed: {}{right}", answer.said()).into()
 }
 
 fn told(verdict: Verdict, message: &str) -> Answer {

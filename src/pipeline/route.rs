@@ -7,7 +7,7 @@ use super::key::TaskId;
 use crate::formats::Reason;
 
 /// One row of the routing table.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Route {
     /// Where changes go.
     pub task: TaskId,

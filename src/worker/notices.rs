@@ -73,13 +73,14 @@ pub(super) fn log(notice: &Notice) {
         Notice::Condemned(task, reason, said) => {
             warn!(%task, reason, %said, "OMS refuses keys of this task for good: they are dead-lettered");
         }
-        Notice::RoutesChanged(table) => {
-            let (tasks, routes) = (table.tasks.len(), routes_status::line(table));
-            info!(tasks, routes, "routes found");
+        Notice::RoutesChanged { table, gone } => {
+            let (tasks, routes) = (table.tasks.len(), routes_status::line(&table.routes));
+            let gone = (!gone.is_empty()).then(|| routes_status::line(gone));
+            info!(tasks, routes, gone, "routes found");
             table.notes.iter().take(LOGGED_NOTES).for_each(|note| warn!("{note}"));
         }
         Notice::RoutesProblem { said, has_table: true } => {
-            warn!(%said, "routes: the table found before stays in use for all that is not named here");
+            warn!(%said, "routes are in doubt: what had a route before keeps it");
         }
         Notice::RoutesProblem { said, has_table: false } => {
             warn!(%said, "no routes yet: nothing is read, asking OMS again");

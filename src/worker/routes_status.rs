@@ -53,14 +53,14 @@ fn rows(table: &Table) -> Vec<Value> {
     table.routes.iter().take(SHOWN).map(row).collect()
 }
 
-/// The table in a line.
-pub(super) fn line(table: &Table) -> String {
+/// Routes in a line.
+pub(super) fn line(routes: &[Route]) -> String {
     let route = |route: &Route| {
         let prefix = route.prefix.as_ref().map(|prefix| format!(" {prefix:?}")).unwrap_or_default();
         format!("{}{prefix} -> {}", route.bucket, route.task)
     };
-    let named: Vec<_> = table.routes.iter().take(LOGGED).map(route).collect();
-    match table.routes.len() {
+    let named: Vec<_> = routes.iter().take(LOGGED).map(route).collect();
+    match routes.len() {
         0 => "none".to_owned(),
         all if all > named.len() => format!("{} and {} more", named.join(", "), all - named.len()),
         _ => named.join(", "),

@@ -180,7 +180,9 @@ fn while_the_tasks_cannot_be_listed_nothing_is_read_and_readiness_says_why() {
     stage.generate(200);
     let quick = [("OMS_SYNC__RETRY__MAX", "1s")];
     let first = worker(&stage, &quick);
-    wait_until("it says why", || first.get("/readyz").1.contains("no routes yet: 503"));
+    wait_until("it says why", || {
+        first.get("/readyz").1.contains("no routes yet: the project's tasks cannot be listed: 503")
+    });
     wait_until("it is shown", || first.metric(ROUTES_HOLD) == Some(1.0));
     wait_until("its partitions wait", || first.get("/status").1.contains(r#""waits_for_routes":true"#));
     assert_eq!(first.metric("oms_sync_unsettled_changes "), Some(0.0));
@@ -189,7 +191,9 @@ fn while_the_tasks_cannot_be_listed_nothing_is_read_and_readiness_says_why() {
     assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
 
     let next = worker(&stage, &quick);
-    wait_until("it says why", || next.get("/readyz").1.contains("no routes yet: 503"));
+    wait_until("it says why", || {
+        next.get("/readyz").1.contains("no routes yet: the project's tasks cannot be listed: 503")
+    });
     stage.faults(r#"{"rules":[]}"#);
     wait_until("lag is 0", || stage.is_settled());
     assert_eq!(stage.check_ledger(), 0);
