@@ -76,7 +76,10 @@ impl Pipeline {
 
     /// Lets a change wait, alone or with an earlier one of its key. Whether the record now waits for one entry more.
     pub(super) fn take_change(&mut self, task: &TaskId, key: EncodedKey, record: RecordRef, now: Time) -> bool {
-        let ix = self.tasks.find_or_insert(task, &self.settings);
+        let (ix, is_new) = self.tasks.find_or_insert(task, &self.settings);
+        if is_new {
+            self.begin_as_listed(ix, now);
+        }
         let task = &mut self.tasks[ix];
         if let Some(waiting) = task.pending.find(&key, &self.entries) {
             task.counts.coalesced += 1;
@@ -89,6 +92,9 @@ impl Pipeline {
         }
         let id = self.entries.insert(ix, key, record, now);
         task.pending.push(id, &self.entries);
+        if task.stopped.is_some() {
+            self.stopped_tasks.insert(ix);
+        }
         let waiting = task.pending.sendable();
         if task.pending.len() >= self.settings.max_pending_keys_per_task && !task.pauses.contains(&record.partition) {
             task.pauses.push(record.partition);

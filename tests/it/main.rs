@@ -14,6 +14,7 @@ mod credentials;
 mod dead_letter;
 mod dead_letters;
 mod demo;
+mod discovery;
 mod fixtures;
 mod formats;
 mod frozen;

@@ -7,6 +7,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use smallvec::SmallVec;
 
 use super::*;
+use crate::pipeline::intake::Incoming;
 
 const BOUND: Duration = Duration::from_secs(30);
 const RECORDS: i64 = 10_000;
