@@ -5,6 +5,7 @@
 mod admin;
 mod alerts;
 mod brokers;
+mod campaign;
 mod certified;
 mod chart;
 mod check;
