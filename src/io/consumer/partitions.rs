@@ -32,6 +32,7 @@ impl Part {
         self.last.map(|last| last + 1).or(self.committed)
     }
 
+    /// Whether it is not to be delivered.
     pub(super) fn is_paused(&self) -> bool {
         self.held || self.waits
     }

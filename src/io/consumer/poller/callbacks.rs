@@ -101,7 +101,7 @@ impl<T: Take> Poller<T> {
             let symptom = symptom.filter(|_| delivers && !part.is_paused());
             let since = part.watch.look(now, symptom.is_some(), watch::moving(figures, *link, position));
             waits.extend(symptom.zip(since).map(|(symptom, since)| Undelivered { at: at.clone(), symptom, since }));
-            if delivers && figures.fetchq_cnt > 0 {
+            if delivers && figures.fetchq_cnt > 0 && !part.is_paused() {
                 queued = Some(at.clone());
             }
             if mark >= 0 {
