@@ -50,7 +50,7 @@ fn settled(story: &Story) -> Vec<Option<Ms>> {
 }
 
 fn removable_key() -> u32 {
-    (0..1_000).find(|key| task_of(*key) == REMOVABLE).unwrap()
+    (0..100_000).find(|key| task_of(*key) == REMOVABLE).unwrap()
 }
 
 #[test]
