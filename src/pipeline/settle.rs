@@ -132,6 +132,7 @@ impl Pipeline {
                     continue;
                 };
                 slot.outcome = slot.outcome.max(Outcome::Accepted);
+                self.tasks[event.task].refund(slot.part());
                 out.accepted_timestamps_ms.extend(slot.record.timestamp_ms);
                 self.close_one(record);
             }
@@ -169,6 +170,7 @@ impl Pipeline {
             let failure = Failure::refused(&entry.key, &id, reason, &answer, entry.attempts, now);
             for record in entry.records {
                 if let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) {
+                    self.tasks[event.task].refund(slot.part());
                     failure.clone().gather_into(&mut slot.failures);
                     self.close_one(record);
                 }

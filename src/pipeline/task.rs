@@ -53,6 +53,8 @@ pub struct Task {
     pub accepted_at: Option<Time>,
     /// Partitions that are paused until fewer of its keys wait.
     pub pauses: Vec<PartitionIx>,
+    /// Changes and bytes of the budget that its keys take up, those that are out included.
+    pub charged: (usize, usize),
     /// What it did since the last report.
     pub counts: TaskCounts,
     queued: bool,
@@ -95,6 +97,7 @@ impl Task {
             stood_at: None,
             accepted_at: None,
             pauses: Vec::new(),
+            charged: (0, 0),
             counts: TaskCounts::default(),
             queued: false,
             timer: None,
@@ -134,6 +137,34 @@ impl Task {
         let lingered = self.pending.oldest(entries).map(|oldest| oldest.after(linger));
         let part = self.parts.first_key_value().map(|((ready, _), _)| *ready);
         lingered.into_iter().chain(part).chain(self.pending.next_wake()).min()
+    }
+
+    /// Whether partitions that bring more for it are to be paused.
+    #[must_use]
+    pub fn is_full(&self, settings: &Settings) -> bool {
+        let (changes, bytes) = settings.blocked_share();
+        let is_blocked = self.block.is_some() || self.pressure.fails();
+        self.pending.len() >= settings.max_pending_keys_per_task
+            || (is_blocked && (self.charged.0 >= changes || self.charged.1 >= bytes))
+    }
+
+    /// Whether half of its room is free, so that paused partitions may go on.
+    #[must_use]
+    pub fn has_room(&self, settings: &Settings) -> bool {
+        let (changes, bytes) = settings.blocked_share();
+        self.pending.len() <= settings.max_pending_keys_per_task / 2
+            && self.charged.0 <= changes / 2
+            && self.charged.1 <= bytes / 2
+    }
+
+    /// A record waits for a key of it: a change and its bytes.
+    pub fn charge(&mut self, (changes, bytes): (usize, usize)) {
+        self.charged = (self.charged.0 + changes, self.charged.1 + bytes);
+    }
+
+    /// It waits no longer.
+    pub fn refund(&mut self, (changes, bytes): (usize, usize)) {
+        self.charged = (self.charged.0.saturating_sub(changes), self.charged.1.saturating_sub(bytes));
     }
 
     /// Whether nothing would be lost if its state were forgotten.

@@ -1,5 +1,6 @@
 //! The core against its promise.
 
+mod blocked;
 mod breaker;
 mod cases;
 mod credentials;

@@ -52,6 +52,7 @@ pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
         max_unsettled_changes: config.limits.max_unsettled_changes,
         max_unsettled_bytes: usize::try_from(config.limits.max_unsettled_bytes).unwrap_or(usize::MAX),
         max_pending_keys_per_task: config.limits.max_pending_keys_per_task,
+        max_blocked_share_per_task: config.limits.max_blocked_share_per_task,
         max_uncommitted_records: config.limits.max_uncommitted_records,
         max_tasks: config.limits.max_tasks,
         commit_interval: config.kafka.commit_interval,

@@ -454,6 +454,7 @@ fn every_documented_default_is_the_default() {
         "limits.max_unsettled_changes = 100000",
         "limits.max_unsettled_bytes = \"24MiB\"",
         "limits.max_pending_keys_per_task = 50000",
+        "limits.max_blocked_share_per_task = 0.75",
         "limits.max_uncommitted_records = 1000000",
         "limits.max_tasks = 1000",
         "shutdown.drain_timeout = \"25s\"",

@@ -68,6 +68,10 @@ fn check_numbers(document: &Document, findings: &mut Findings) {
             findings.add(path, &format!("{value} is out of range"), &instead);
         }
     }
+    if !(limits.max_blocked_share_per_task > 0.0 && limits.max_blocked_share_per_task <= 1.0) {
+        let instead = "write a number above 0 and at most 1, such as 0.75";
+        findings.add("limits.max_blocked_share_per_task", "out of range", instead);
+    }
     if breaker.max_ratio.is_some_and(|ratio| !(ratio > 0.0 && ratio < 1.0)) {
         let instead = "write a number above 0 and below 1, such as 0.5, or null for no such limit";
         findings.add("dead_letter.breaker.max_ratio", "out of range", instead);

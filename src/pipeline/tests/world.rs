@@ -221,7 +221,7 @@ impl World {
     }
 
     /// Every entry is in exactly one place; nothing is cut short while more may go.
-    pub(super) fn check_places(&self) {
+    pub(super) fn check_places(&mut self) {
         let mut places: BTreeMap<usize, usize> = BTreeMap::new();
         for (_, task) in self.pipeline.tasks.iter() {
             let mut keys = BTreeSet::new();
@@ -241,10 +241,26 @@ impl World {
         }
         assert!(places.values().all(|count| *count == 1), "an entry is in one place: {places:?}");
         assert_eq!(places.len(), self.pipeline.entries.len(), "no entry is nowhere");
+        self.check_charges();
         let (changes, _) = self.pipeline.budget.used();
         let charged: usize = self.pipeline.partitions.iter().map(|(_, p)| p.ledger.charged().0).sum();
         let detached = self.pipeline.partitions.iter().any(|(_, p)| p.detached);
         assert!(detached || changes == charged, "the budget is what the ledgers hold: {changes}, {charged}");
+    }
+
+    /// Each task is charged for what waits for its keys, and for nothing else.
+    fn check_charges(&mut self) {
+        let mut charges: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        for (_, entry) in self.pipeline.entries.iter_mut() {
+            for record in &entry.records {
+                let slot = self.pipeline.partitions[record.partition].ledger.slot(record.seq).unwrap();
+                let sum = charges.entry(entry.task).or_default();
+                *sum = (sum.0 + slot.part().0, sum.1 + slot.part().1);
+            }
+        }
+        for (ix, task) in self.pipeline.tasks.iter() {
+            assert_eq!(task.charged, charges.get(&ix).copied().unwrap_or_default(), "{}", task.id);
+        }
     }
 
     pub(super) fn apply(&mut self, op: Op) {

@@ -391,6 +391,7 @@ impl World {
             max_in_flight_per_task: self.random.usize(1..5),
             max_unsettled_changes: self.random.usize(5..200),
             max_pending_keys_per_task: self.random.usize(2..50),
+            max_blocked_share_per_task: self.random.f64().max(0.1),
             max_uncommitted_records: self.random.usize(2..50),
             max_requests_per_second: self.random.bool().then_some(50.0),
             hold_probe_interval: Duration::from_secs(5),
