@@ -163,7 +163,7 @@ async fn the_client_reads_tasks_and_their_state() {
     let unknown = client.show_task(&TaskId::new("t3").unwrap()).await.unwrap_err();
     assert_eq!((unknown.verdict, unknown.status), (Verdict::UnknownTask, Status::Http(404)));
     let listed = client.list_tasks().await.unwrap();
-    let states: Vec<_> = listed.iter().map(|task| (task.sync_task_id.as_str(), task.status)).collect();
+    let states: Vec<_> = listed.tasks.iter().map(|task| (task.sync_task_id.as_str(), task.status)).collect();
     assert_eq!(states, [("t1", TaskState::Synchronizing), ("t2", TaskState::Stopped)]);
 }
 
@@ -171,7 +171,7 @@ async fn the_client_reads_tasks_and_their_state() {
 async fn every_page_of_tasks_is_read() {
     let more: Vec<_> = (0..50).map(|n| json!({"id": format!("x{n}")})).collect();
     let simulator = start(true, &json!({ "tasks": more }).to_string());
-    assert_eq!(client(&simulator).list_tasks().await.unwrap().len(), 52);
+    assert_eq!(client(&simulator).list_tasks().await.unwrap().tasks.len(), 52);
 }
 
 #[tokio::test]
