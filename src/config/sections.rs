@@ -56,6 +56,17 @@ pub enum Unusable {
     Skip,
 }
 
+/// What becomes of the changes of a stopped task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoppedTasks {
+    /// They wait for it to be started again.
+    #[default]
+    Wait,
+    /// They are copied to the dead-letter topic.
+    DeadLetter,
+}
+
 /// How records are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -20,9 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use committer::Committer;
 
-use crate::pipeline::intake::Incoming;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 
 mod committer;
 mod context;
@@ -36,7 +34,7 @@ mod records;
 mod settings;
 mod watch;
 
-pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit, Symptom, Undelivered};
+pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit, Symptom, Take, Undelivered};
 pub(crate) use records::copy;
 pub use settings::{ConsumerSettings, MissingOffset, STATISTICS_INTERVAL, request_timeout};
 
@@ -109,14 +107,11 @@ impl Drop for ToldWhenPanicking {
 impl KafkaConsumer {
     /// Creates the client, subscribes and starts polling. Does not wait for a broker.
     ///
-    /// `take` is called on the polling thread for each record.
-    pub fn start<F>(
+    /// `take` is asked on the polling thread for each record.
+    pub fn start(
         settings: &ConsumerSettings,
-        take: F,
-    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError>
-    where
-        F: FnMut(Record) -> Incoming + Send + 'static,
-    {
+        take: impl Take + Send + 'static,
+    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError> {
         let (callbacks, noticed) = mpsc::channel();
         let context = context::Context::new(callbacks);
         let consumer: BaseConsumer<_> =
@@ -124,15 +119,12 @@ impl KafkaConsumer {
         Self::around(Arc::new(consumer), noticed, settings, take)
     }
 
-    fn around<F>(
+    fn around(
         consumer: Arc<BaseConsumer<context::Context>>,
         noticed: mpsc::Receiver<context::Notice>,
         settings: &ConsumerSettings,
-        take: F,
-    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError>
-    where
-        F: FnMut(Record) -> Incoming + Send + 'static,
-    {
+        take: impl Take + Send + 'static,
+    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError> {
         let (events, receiver) = unbounded_channel();
         let (signals, inbox) = mpsc::channel();
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();

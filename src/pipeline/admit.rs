@@ -76,7 +76,10 @@ impl Pipeline {
 
     /// Lets a change wait, alone or with an earlier one of its key. Whether the record now waits for one entry more.
     pub(super) fn take_change(&mut self, task: &TaskId, key: EncodedKey, record: RecordRef, now: Time) -> bool {
-        let ix = self.tasks.find_or_insert(task, &self.settings);
+        let (ix, is_new) = self.tasks.find_or_insert(task, &self.settings);
+        if is_new {
+            self.begin_as_listed(ix, now);
+        }
         let task = &mut self.tasks[ix];
         let waiting = task.pending.find(&key, &self.entries);
         if let Some(waiting) = waiting {
@@ -92,6 +95,9 @@ impl Pipeline {
         }
         if let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) {
             task.charge(slot.part());
+        }
+        if task.stopped.is_some() {
+            self.stopped_tasks.insert(ix);
         }
         if task.is_full(&self.settings) && !task.pauses.contains(&record.partition) {
             task.pauses.push(record.partition);

@@ -3,8 +3,19 @@
 use std::time::Duration;
 
 use super::breaker::BreakerLimits;
+use super::discovery::DiscoverySettings;
 use super::key::KeyEncoding;
 use super::retry::Backoff;
+
+/// What becomes of the changes of a task that someone has stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StoppedTasks {
+    /// They wait for it to be started again.
+    #[default]
+    Wait,
+    /// They are dead-lettered.
+    DeadLetter,
+}
 
 /// What the pipeline may do at most, and when.
 #[derive(Clone, Debug)]
@@ -27,6 +38,10 @@ pub struct Settings {
     pub hold_probe_interval: Duration,
     /// How much may be refused before dead letters wait.
     pub breaker: BreakerLimits,
+    /// How routes are found, where they are not written.
+    pub discovery: Option<DiscoverySettings>,
+    /// What becomes of the changes of stopped tasks.
+    pub stopped_tasks: StoppedTasks,
     /// How keys are written for OMS.
     pub key_encoding: KeyEncoding,
     /// Object changes that are read and not settled.
@@ -86,6 +101,8 @@ impl Default for Settings {
             max_requests_per_second: None,
             hold_probe_interval: Duration::from_mins(1),
             breaker: BreakerLimits::NONE,
+            discovery: None,
+            stopped_tasks: StoppedTasks::Wait,
             key_encoding: KeyEncoding::Percent,
             max_unsettled_changes: 100_000,
             max_unsettled_bytes: 24 << 20,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
+use super::answer::Answer;
 use super::entry::{Entries, PartitionIx, TaskIx};
 use super::event::{Doomed, Event};
 use super::hold::Hold;
@@ -38,6 +39,10 @@ pub struct Task {
     pub pressure: Pressure,
     /// Why it may not send.
     pub block: Option<Hold<Block>>,
+    /// What dead letters say of its stop, once OMS has confirmed it and they are to be written.
+    pub stopped: Option<Box<Answer>>,
+    /// Whether it was told that its changes are dead-lettered because of that.
+    pub told_stopped: bool,
     /// Events that are dead-lettered unless OMS says that the task, or the project, is not as it should be.
     pub doomed: Vec<Doomed>,
     /// Which credentials OMS is being asked with how the task stands.
@@ -85,6 +90,8 @@ impl Task {
             in_flight: 0,
             pressure: Pressure::new(settings.task_slots()),
             block: None,
+            stopped: None,
+            told_stopped: false,
             doomed: Vec::new(),
             asking: None,
             stood_at: None,
@@ -95,6 +102,12 @@ impl Task {
             queued: false,
             timer: None,
         }
+    }
+
+    /// It may send again: why it might not.
+    pub fn unblock(&mut self) -> Option<Block> {
+        (self.stopped, self.told_stopped) = (None, false);
+        self.block.take().map(|block| block.reason)
     }
 
     /// When it may send, by its own state alone. With `flush` nothing waits for company.
@@ -177,10 +190,11 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// The task of that id. Where there are `settings.max_tasks` already, a new one takes the place of an idle one.
-    pub fn find_or_insert(&mut self, id: &TaskId, settings: &Settings) -> TaskIx {
+    /// The task of that id, and whether it is new. Where there are `settings.max_tasks` already, a new one takes the place
+    /// of an idle one.
+    pub fn find_or_insert(&mut self, id: &TaskId, settings: &Settings) -> (TaskIx, bool) {
         if let Some(ix) = self.by_id.get(id) {
-            return *ix;
+            return (*ix, false);
         }
         if self.slab.len() >= settings.max_tasks
             && let Some(idle) = self.idle()
@@ -189,13 +203,18 @@ impl Tasks {
         }
         let ix = self.slab.insert(Task::new(id.clone(), settings));
         self.by_id.insert(id.clone(), ix);
-        ix
+        (ix, true)
     }
 
     /// The task of that id, if it has state.
     #[must_use]
     pub fn find(&self, id: &TaskId) -> Option<TaskIx> {
         self.by_id.get(id).copied()
+    }
+
+    /// The task at an index, unless its state is gone.
+    pub fn get_mut(&mut self, ix: TaskIx) -> Option<&mut Task> {
+        self.slab.get_mut(ix)
     }
 
     /// Whether a record for these tasks may be let in: it brings no new one, or there is room for one. The bound is

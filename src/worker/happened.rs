@@ -46,6 +46,7 @@ impl Worker {
                 self.step(Input::Committed(result.map_err(|(error, _)| error)));
             }
             ConsumerEvent::Ended { at, epoch, offset } => self.step(Input::Ended(at, epoch, offset)),
+            ConsumerEvent::WaitsForRoutes(names) => self.publisher.waits_for_routes(names),
             ConsumerEvent::Jumped { at, from, to } => self.publisher.jumped(&at, from, to),
             ConsumerEvent::Watermarks(ends) => self.publisher.watermarks(ends),
             ConsumerEvent::Delivers(undelivered) => {

@@ -16,6 +16,7 @@ use crate::metrics::labels::{RecordOutcome, TaskState, hold_reason};
 use crate::metrics::{Metrics, PartitionGauges, TaskGauges, TaskMetrics, TopicMetrics};
 use crate::pipeline::CommitError;
 use crate::pipeline::answer::HoldReason;
+use crate::pipeline::discovery::table::ListedState;
 use crate::pipeline::failure::REFUSALS;
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::key::TaskId;
@@ -28,8 +29,10 @@ use crate::pipeline::time::Time;
 use super::credentials::CredentialStatus;
 use super::letter_status;
 use super::notices::remedy;
+use super::routes_status;
 use super::stall::Watchdog;
 use super::topics::NOT_LOOKED_AT;
+use super::waits::{limited_by, waits_because};
 
 /// How long a problem of the Kafka client counts after it was told last; the client repeats itself sooner.
 const KAFKA_PROBLEM_LASTS: Duration = Duration::from_secs(90);
@@ -41,6 +44,9 @@ pub(super) struct Publisher {
     metrics: Arc<Metrics>,
     state: Arc<AdminState>,
     routed: Vec<TaskId>,
+    max_tasks: usize,
+    /// Partitions whose next record waits for another table of routes.
+    unrouted: Vec<PartitionName>,
     unready_on_hold: bool,
     topics: FxHashMap<Arc<str>, TopicMetrics>,
     tasks: FxHashMap<TaskId, TaskMetrics>,
@@ -67,6 +73,8 @@ impl Publisher {
             metrics,
             state,
             routed: config.routes.iter().map(|route| route.task.clone()).collect(),
+            max_tasks: config.limits.max_tasks,
+            unrouted: Vec::new(),
             unready_on_hold: config.admin.unready_on_hold,
             topics: FxHashMap::default(),
             tasks: FxHashMap::default(),
@@ -88,6 +96,18 @@ impl Publisher {
         }
         let metrics = &self.metrics;
         self.tasks.entry(task.clone()).or_insert_with(|| metrics.task(task))
+    }
+
+    /// These are the routed tasks from now on.
+    pub(super) fn routed(&mut self, mut tasks: Vec<TaskId>) {
+        tasks.truncate(self.max_tasks);
+        self.metrics.route(&tasks, self.max_tasks);
+        self.tasks.clear(); // a task may have had no label of its own so far
+        self.routed = tasks;
+    }
+
+    pub(super) fn waits_for_routes(&mut self, names: Vec<PartitionName>) {
+        self.unrouted = names;
     }
 
     pub(super) fn consumed(&mut self, records: &[(u64, Incoming)]) {
@@ -224,13 +244,20 @@ impl Publisher {
                 holds.push((HoldReason::Permission, Some(&task.id)));
             }
         }
+        let routes_wait = report.routes.as_ref().is_some_and(routes_status::is_wanting);
         self.metrics.show_holds(&holds);
+        self.metrics.show_routes_hold(routes_wait && report.hold.is_none());
+        let tasks: FxHashMap<_, _> = report.tasks.iter().map(|task| (&task.id, task)).collect();
         for id in &self.routed {
-            let task = report.tasks.iter().find(|task| task.id == *id);
+            let task = tasks.get(id).copied();
             let state = match task.and_then(|task| task.block.as_ref()) {
                 Some(block) if block.reason == Block::Stopped => TaskState::Stopped,
-                _ if task.is_some_and(|task| task.accepted) => TaskState::Synchronizing,
-                _ => TaskState::Unknown,
+                _ => match report.routes.as_ref().and_then(|routes| routes.table.as_ref()?.state(id)) {
+                    Some(ListedState::Stopped) => TaskState::Stopped,
+                    Some(ListedState::Synchronizing) => TaskState::Synchronizing,
+                    _ if task.is_some_and(|task| task.accepted) => TaskState::Synchronizing,
+                    _ => TaskState::Unknown,
+                },
             };
             self.metrics.show_task_state(id, state);
         }
@@ -265,6 +292,7 @@ impl Publisher {
             reasons.push("not in the consumer group yet".to_owned());
         }
         reasons.extend(self.kafka_problems.iter().map(|(code, (text, _))| format!("Kafka: {text} ({code})")));
+        reasons.extend(report.routes.as_ref().and_then(routes_status::unready_because));
         reasons.extend(self.topic_problems.iter().cloned());
         reasons.extend(self.letter_problem.clone());
         if let Some(hold) = report.hold.as_ref().filter(|_| self.unready_on_hold) {
@@ -306,6 +334,7 @@ impl Publisher {
                 "uncommitted_records": partition.uncommitted,
                 "oldest_unsettled_seconds": age(partition.oldest, now),
                 "paused": partition.paused,
+                "waits_for_routes": self.unrouted.contains(&partition.name),
                 "being_revoked": partition.revoking,
             })
         });
@@ -322,6 +351,7 @@ impl Publisher {
                 "next_probe_in_seconds": hold.next_probe.map(|at| at.since(now).as_secs_f64()),
                 "remedy": remedy(hold.reason),
             })),
+            "routes": report.routes.as_ref().map(|routes| routes_status::of(routes, now)),
             "credentials": {
                 "source": credentials.source,
                 "expires_at": credentials.expires_at.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
@@ -342,44 +372,6 @@ impl Publisher {
             "tasks": tasks.collect::<Vec<_>>(),
         })
     }
-}
-
-/// Why a task's keys are not on their way, in words; nothing where none wait.
-fn waits_because(task: &TaskReport, report: &Report, now: Time) -> Option<String> {
-    if task.pending == 0 {
-        return None;
-    }
-    if let Some(hold) = &report.hold {
-        let seconds = now.since(hold.since).as_secs();
-        return Some(format!("the worker holds ({}) for {seconds} s", hold_reason(hold.reason)));
-    }
-    if let Some(block) = &task.block {
-        let why = match block.reason {
-            Block::Permission => "OMS denies permission for it",
-            Block::Stopped => "the task is stopped",
-        };
-        return Some(format!("{why} ({}), for {} s", block.said, now.since(block.since).as_secs()));
-    }
-    if task.paused_until > now {
-        let seconds = task.paused_until.since(now).as_secs_f64();
-        return Some(format!("its requests fail; the next one goes out in {seconds:.1} s"));
-    }
-    if report.pace.paused_until > now {
-        let seconds = report.pace.paused_until.since(now).as_secs_f64();
-        return Some(format!("OMS throttles and asks the worker to pause; it goes on in {seconds:.1} s"));
-    }
-    if task.in_flight >= task.concurrency_limit {
-        return Some("as many requests are out as may be".to_owned());
-    }
-    if let Some(rate) = report.pace.rate.filter(|_| report.pace.gated) {
-        return Some(format!("requests are paced at {rate:.1} a second, because of {}", limited_by(report)));
-    }
-    Some("it waits for company, a retry or its turn".to_owned())
-}
-
-/// What the request rate of the whole worker comes from.
-fn limited_by(report: &Report) -> &'static str {
-    if report.pace.throttled { "throttling (429)" } else { "oms.max_requests_per_second" }
 }
 
 fn age(since: Option<Time>, now: Time) -> f64 {

@@ -5,6 +5,7 @@
 mod admin;
 mod alerts;
 mod brokers;
+mod campaign;
 mod certified;
 mod chart;
 mod check;
@@ -14,6 +15,7 @@ mod credentials;
 mod dead_letter;
 mod dead_letters;
 mod demo;
+mod discovery;
 mod fixtures;
 mod formats;
 mod frozen;

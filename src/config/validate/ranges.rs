@@ -8,6 +8,8 @@ use crate::formats::MAX_CHANGES_LIMIT;
 
 /// Longest duration that any setting takes.
 const LONGEST: Duration = Duration::from_hours(24);
+/// OMS is not asked more often for the project's tasks.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Most requests at once that any setting takes.
 const MAX_IN_FLIGHT: u64 = 4_096;
 
@@ -35,6 +37,9 @@ fn check_durations(document: &Document, findings: &mut Findings) {
     ];
     for (path, _) in spans.iter().filter(|(_, span)| span.is_zero() || *span > LONGEST) {
         findings.add(path, "out of range", "write more than 0s and at most 24h");
+    }
+    if !(SHORTEST_INTERVAL..=LONGEST).contains(&document.discovery.interval) {
+        findings.add("discovery.interval", "out of range", "write 1s to 24h");
     }
     if document.events.linger > LONGEST {
         findings.add("events.linger", "out of range", "write at most 24h");

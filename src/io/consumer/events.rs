@@ -1,5 +1,6 @@
 //! What the consumer tells the loop, and what the loop asks of it.
 
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
@@ -7,6 +8,27 @@ use super::Signal;
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::partition::PartitionName;
+use crate::pipeline::record::Record;
+use crate::pipeline::route::Routes;
+
+/// What is done with each record on the polling thread.
+pub trait Take {
+    /// What a record asks for, or the record as it was where the table of routes does not tell yet: then its partition
+    /// waits for another table.
+    fn take(&mut self, record: Record) -> Result<Incoming, Record>;
+
+    /// From now on by this table.
+    fn set_routes(&mut self, routes: Arc<Routes>);
+}
+
+/// A function that needs no table.
+impl<F: FnMut(Record) -> Incoming> Take for F {
+    fn take(&mut self, record: Record) -> Result<Incoming, Record> {
+        Ok(self(record))
+    }
+
+    fn set_routes(&mut self, _: Arc<Routes>) {}
+}
 
 /// A partition as it was assigned to this member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,6 +99,8 @@ pub enum ConsumerEvent {
         /// Next offset that can ever be delivered.
         offset: i64,
     },
+    /// All partitions that now wait for another table of routes: their next record is of a bucket that this one cannot place.
+    WaitsForRoutes(Vec<PartitionName>),
     /// The brokers' ends of the assigned partitions (the last stable offset with `read_committed`), for the lag.
     Watermarks(Vec<(PartitionName, i64)>),
     /// Whether everything is delivered that is known to be there, as of now. Told every few seconds as long as the client
@@ -124,6 +148,8 @@ pub enum Command {
     Pause(Vec<PartitionName>),
     /// Undo [`Command::Pause`].
     Resume(Vec<PartitionName>),
+    /// Route by this table from the next record on; what waits for a table is looked at again first.
+    Route(Arc<Routes>),
     /// The revoke of exactly these is done.
     Unassign(Vec<PartitionName>),
     /// Leave the group and end the thread. What is revoked by it is given up without an event.

@@ -21,13 +21,20 @@ pub(super) struct Part {
     pub(super) end: End,
     pub(super) watch: Watch<Moving>,
     /// Paused by the loop's command.
-    pub(super) held: bool,
+    held: bool,
+    /// Paused because its next record waits for another table of routes.
+    pub(super) waits: bool,
 }
 
 impl Part {
     /// Next offset expected: after the last record, or where reading starts if that is known.
     pub(super) fn position(&self) -> Option<i64> {
         self.last.map(|last| last + 1).or(self.committed)
+    }
+
+    /// Whether it is not to be delivered.
+    pub(super) fn is_paused(&self) -> bool {
+        self.held || self.waits
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -98,6 +105,7 @@ impl Partitions {
             end: End::default(),
             watch: Watch::default(),
             held: false,
+            waits: false,
         };
         parts.insert(partition, part);
         Assignment { at: PartitionName { topic: Arc::clone(topic), partition }, epoch: self.epoch, committed }
@@ -175,30 +183,66 @@ impl Partitions {
         }
     }
 
-    /// The partitions that the loop does not hold.
+    /// The partitions that are to be delivered.
     pub(super) fn not_held(&self) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for (topic, parts) in &self.topics {
-            for (&partition, _) in parts.iter().filter(|(_, part)| !part.held) {
+            for (&partition, _) in parts.iter().filter(|(_, part)| !part.is_paused()) {
                 list.add_partition(topic, partition);
             }
         }
         list
     }
 
-    /// Sets the loop's hold, and gives those of them for which that is a change.
+    /// Those of a list that are to be delivered.
+    pub(super) fn without_paused(&self, list: &TopicPartitionList) -> TopicPartitionList {
+        let mut rest = TopicPartitionList::new();
+        for one in list.elements() {
+            if self.get(one.topic(), one.partition()).is_some_and(|part| !part.is_paused()) {
+                rest.add_partition(one.topic(), one.partition());
+            }
+        }
+        rest
+    }
+
+    /// Sets the loop's hold, and gives those of them that are now to be paused, or to be resumed.
     pub(super) fn hold(&mut self, which: &[PartitionName], held: bool) -> TopicPartitionList {
+        self.change(which, |part| part.held = held)
+    }
+
+    /// Lets them wait for another table of routes, or not any more; gives the same.
+    pub(super) fn let_wait(&mut self, which: &[PartitionName], waits: bool) -> TopicPartitionList {
+        self.change(which, |part| part.waits = waits)
+    }
+
+    fn change(&mut self, which: &[PartitionName], set: impl Fn(&mut Part)) -> TopicPartitionList {
         let mut changed = TopicPartitionList::new();
         for at in which {
-            if let Some((_, part)) = self.get_mut(&at.topic, at.partition)
-                && part.held != held
-            {
-                part.held = held;
-                part.end.disturb();
-                changed.add_partition(&at.topic, at.partition);
+            if let Some((_, part)) = self.get_mut(&at.topic, at.partition) {
+                let was_paused = part.is_paused();
+                set(part);
+                if part.is_paused() != was_paused {
+                    part.end.disturb();
+                    changed.add_partition(&at.topic, at.partition);
+                }
             }
         }
         changed
+    }
+
+    /// Whether a partition's next record waits for another table of routes.
+    pub(super) fn waits(&self, topic: &str, partition: i32) -> bool {
+        self.get(topic, partition).is_some_and(|part| part.waits)
+    }
+
+    /// Whether that is a partition's assignment of now.
+    pub(super) fn is_current(&self, topic: &str, partition: i32, epoch: u64) -> bool {
+        self.get(topic, partition).is_some_and(|part| part.epoch == epoch)
+    }
+
+    fn get(&self, topic: &str, partition: i32) -> Option<&Part> {
+        let (_, parts) = self.topics.iter().find(|(name, _)| **name == *topic)?;
+        parts.get(&partition)
     }
 }
 
@@ -293,5 +337,17 @@ mod tests {
         assert_eq!(partitions.hold(std::slice::from_ref(&at), true).count(), 0);
         assert_eq!(partitions.not_held().count(), 0);
         assert_eq!(partitions.hold(&[at], false).count(), 1);
+    }
+
+    #[test]
+    fn a_partition_that_waits_for_routes_and_is_held_goes_on_when_both_are_over() {
+        let mut partitions = Partitions::default();
+        let at = [partitions.assign("t", 0, None).at];
+        assert_eq!(partitions.let_wait(&at, true).count(), 1);
+        assert_eq!(partitions.hold(&at, true).count(), 0, "it is paused already");
+        assert_eq!(partitions.let_wait(&at, false).count(), 0);
+        assert_eq!(partitions.not_held().count(), 0);
+        assert_eq!(partitions.hold(&at, false).count(), 1);
+        assert_eq!(partitions.not_held().count(), 1);
     }
 }

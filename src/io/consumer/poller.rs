@@ -15,7 +15,7 @@ use super::errors::ErrorGate;
 use super::partitions::Partitions;
 use super::rebalance;
 use super::{
-    Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_OPEN_BATCHES, MissingOffset, Signal, now,
+    Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_OPEN_BATCHES, MissingOffset, Signal, Take, now,
     request_timeout,
 };
 use crate::io::fault::Fault;
@@ -25,6 +25,7 @@ use crate::pipeline::record::Record;
 
 mod callbacks;
 mod reading;
+mod routing;
 
 /// Longest wait for a record; a command waits as long when nothing flows.
 const POLL_WAIT: Duration = Duration::from_millis(50);
@@ -65,10 +66,10 @@ enum Next {
     Close,
 }
 
-pub(super) struct Poller<F> {
+pub(super) struct Poller<T> {
     consumer: Arc<BaseConsumer<Context>>,
     links: Links,
-    take: F,
+    take: T,
     start_from: MissingOffset,
     reads_committed: bool,
     request_timeout: Duration,
@@ -79,6 +80,8 @@ pub(super) struct Poller<F> {
     revoked: Vec<PartitionName>,
     batch: Vec<(u64, Incoming)>,
     batch_bytes: usize,
+    /// Records that wait for another table of routes, with the epoch of their assignment, in order.
+    waiting: Vec<(u64, Record)>,
     /// Batches told and not admitted.
     open: usize,
     reading: Reading,
@@ -89,12 +92,12 @@ pub(super) struct Poller<F> {
     is_denied: bool,
 }
 
-impl<F: FnMut(Record) -> Incoming> Poller<F> {
+impl<T: Take> Poller<T> {
     pub(super) fn new(
         consumer: Arc<BaseConsumer<Context>>,
         links: Links,
         settings: &ConsumerSettings,
-        take: F,
+        take: T,
     ) -> Self {
         Self {
             consumer,
@@ -108,6 +111,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
             revoked: Vec::new(),
             batch: Vec::new(),
             batch_bytes: 0,
+            waiting: Vec::new(),
             open: 0,
             reading: Reading::Flows,
             errors: ErrorGate::default(),
@@ -174,6 +178,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
                     self.resume(&changed);
                 }
             }
+            Signal::Command(Command::Route(routes)) => self.route(routes),
             Signal::Command(Command::Unassign(which)) => self.unassign(&which),
             Signal::Command(Command::Close) => return Next::Close,
         }
@@ -205,6 +210,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         if let Err(error) = rebalance::unassign(&self.consumer, &mut self.partitions, &done) {
             self.fail(&error, "revoked partitions cannot be given up");
         }
+        self.forget_waiting();
     }
 
     fn on_error(&mut self, error: &KafkaError) {

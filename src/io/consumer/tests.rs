@@ -7,9 +7,32 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use smallvec::SmallVec;
 
 use super::*;
+use crate::pipeline::intake::Incoming;
+use crate::pipeline::record::Record;
+use crate::pipeline::route::Routes;
 
 const BOUND: Duration = Duration::from_secs(30);
 const RECORDS: i64 = 10_000;
+
+fn incoming(record: Record) -> Incoming {
+    Incoming { record: Arc::new(record), changes: SmallVec::new(), rejects: Vec::new() }
+}
+
+/// Takes nothing before it has a table of routes.
+#[derive(Default)]
+struct Undecided {
+    has_table: bool,
+}
+
+impl Take for Undecided {
+    fn take(&mut self, record: Record) -> Result<Incoming, Record> {
+        if self.has_table { Ok(incoming(record)) } else { Err(record) }
+    }
+
+    fn set_routes(&mut self, _: Arc<Routes>) {
+        self.has_table = true;
+    }
+}
 
 struct Member {
     consumer: KafkaConsumer,
@@ -20,12 +43,15 @@ struct Member {
 
 impl Member {
     fn join(servers: &str, group: &str) -> Self {
+        Self::join_with(servers, group, incoming)
+    }
+
+    fn join_with(servers: &str, group: &str, take: impl Take + Send + 'static) -> Self {
         let mut settings = ConsumerSettings::new(servers, &["t"], group);
         settings.statistics_interval = Duration::from_millis(100);
         let (callbacks, noticed) = mpsc::channel();
         let context = context::Context::new(callbacks);
         let inner: Arc<BaseConsumer<_>> = Arc::new(settings.client_config().create_with_context(context).unwrap());
-        let take = |record| Incoming { record: Arc::new(record), changes: SmallVec::new(), rejects: Vec::new() };
         let (consumer, events) = KafkaConsumer::around(Arc::clone(&inner), noticed, &settings, take).unwrap();
         Self { consumer, inner, events, delivered: 0 }
     }
@@ -60,8 +86,8 @@ impl Member {
     }
 }
 
-#[test]
-fn a_client_that_stops_delivering_is_told_with_the_time_since_and_another_one_goes_on() {
+/// The broker lives as long as the first part.
+fn broker_with_records() -> (BaseProducer, String) {
     let owner: BaseProducer = ClientConfig::new().set("test.mock.num.brokers", "1").create().unwrap();
     let cluster = owner.client().mock_cluster().unwrap();
     cluster.create_topic("t", 1, 1).unwrap();
@@ -72,7 +98,53 @@ fn a_client_that_stops_delivering_is_told_with_the_time_since_and_another_one_go
         producer.poll(Duration::ZERO);
     }
     producer.flush(BOUND).unwrap();
+    drop(cluster);
+    (owner, servers)
+}
 
+#[test]
+fn a_partition_that_waits_for_routes_is_no_stall_has_no_end_and_goes_on_with_the_record_that_waited() {
+    let (_owner, servers) = broker_with_records();
+    let mut member = Member::join_with(&servers, "waits", Undecided::default());
+    let waits = |event: &ConsumerEvent| matches!(event, ConsumerEvent::WaitsForRoutes(names) if names.len() == 1);
+    while !waits(&member.next()) {}
+    let mut looks = 0;
+    while looks < 20 {
+        match member.next() {
+            ConsumerEvent::Delivers(wait) => {
+                assert_eq!(wait, None);
+                looks += 1;
+            }
+            event => assert!(matches!(event, ConsumerEvent::Watermarks(_)), "{event:?}"),
+        }
+    }
+    member.consumer.send(Command::Route(Arc::new(Routes::default())));
+    let (mut expected, mut is_told) = (0, false);
+    while expected < RECORDS {
+        match member.next() {
+            ConsumerEvent::Records(Batch { records, .. }) => {
+                for (_, incoming) in records {
+                    assert_eq!(incoming.record.offset, expected);
+                    expected += 1;
+                }
+            }
+            ConsumerEvent::WaitsForRoutes(names) => is_told = names.is_empty(),
+            _ => {}
+        }
+    }
+    assert!(is_told, "nothing waits any more");
+    loop {
+        if let ConsumerEvent::Ended { offset, .. } = member.next() {
+            assert_eq!(offset, RECORDS);
+            break;
+        }
+    }
+    member.leave();
+}
+
+#[test]
+fn a_client_that_stops_delivering_is_told_with_the_time_since_and_another_one_goes_on() {
+    let (_owner, servers) = broker_with_records();
     let mut member = Member::join(&servers, "stopped");
     let mut open = Vec::new();
     while open.len() < MAX_OPEN_BATCHES {

@@ -8,13 +8,11 @@ use super::{POLL_WAIT, Poller, Reading};
 use crate::io::consumer::context::{Notice, Sample};
 use crate::io::consumer::partitions::list;
 use crate::io::consumer::rebalance::{self, AssignError};
-use crate::io::consumer::{ConsumerEvent, Symptom, Undelivered, now, watch};
+use crate::io::consumer::{ConsumerEvent, Symptom, Take, Undelivered, now, watch};
 use crate::io::fault::Fault;
-use crate::pipeline::intake::Incoming;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 
-impl<F: FnMut(Record) -> Incoming> Poller<F> {
+impl<T: Take> Poller<T> {
     pub(super) fn on_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Assign(assigned) => {
@@ -76,6 +74,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         if let Err(error) = rebalance::unassign(&self.consumer, &mut self.partitions, &which) {
             self.fail(&error, "lost partitions cannot be given up");
         }
+        self.forget_waiting();
         if !told.is_empty() {
             self.tell(ConsumerEvent::Lost(told));
         }
@@ -95,13 +94,14 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
             let at = PartitionName { topic: Arc::clone(topic), partition: *partition };
             let position = part.position();
             let ended = part.end.sample(figures.eof_offset, figures.fetchq_cnt == 0, position);
+            let ended = ended.filter(|_| !part.waits); // the record that waits is below the end
             let epoch = part.epoch();
             let mark = if self.reads_committed { figures.ls_offset } else { figures.hi_offset };
             let symptom = watch::symptom(figures, *link, mark, position, self.request_timeout);
-            let symptom = symptom.filter(|_| delivers && !part.held);
+            let symptom = symptom.filter(|_| delivers && !part.is_paused());
             let since = part.watch.look(now, symptom.is_some(), watch::moving(figures, *link, position));
             waits.extend(symptom.zip(since).map(|(symptom, since)| Undelivered { at: at.clone(), symptom, since }));
-            if delivers && figures.fetchq_cnt > 0 {
+            if delivers && figures.fetchq_cnt > 0 && !part.is_paused() {
                 queued = Some(at.clone());
             }
             if mark >= 0 {

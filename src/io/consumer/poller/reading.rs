@@ -9,12 +9,12 @@ use rdkafka::message::Message as _;
 use super::{HOLD_BACK, Next, POLL_WAIT, Poller, Reading};
 use crate::io::consumer::partitions::Noted;
 use crate::io::consumer::{
-    Batch, ConsumerEvent, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_OPEN_BATCHES, Permit, now, records,
+    Batch, ConsumerEvent, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_OPEN_BATCHES, Permit, Take, now, records,
 };
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::record::Record;
 
-impl<F: FnMut(Record) -> Incoming> Poller<F> {
+impl<T: Take> Poller<T> {
     /// Fills one batch and hands it over.
     pub(super) fn read(&mut self) {
         let mut wait = POLL_WAIT;
@@ -73,8 +73,19 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
                 epoch
             }
         };
-        self.batch_bytes += record.bytes();
-        self.batch.push((epoch, (self.take)(record)));
+        if !self.waiting.is_empty() && self.partitions.waits(&record.topic, record.partition) {
+            self.waiting.push((epoch, record)); // behind one that waits already
+            return;
+        }
+        match self.take.take(record) {
+            Ok(incoming) => self.add(epoch, incoming),
+            Err(record) => self.wait_for_routes(epoch, record),
+        }
+    }
+
+    pub(super) fn add(&mut self, epoch: u64, incoming: Incoming) {
+        self.batch_bytes += incoming.record.bytes();
+        self.batch.push((epoch, incoming));
     }
 
     /// Hands the batch over, if there is one. Before a callback's event that is done even with no batch free: the order
