@@ -3,14 +3,12 @@
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::commands;
-use crate::config::{self, Loaded, Problems};
+use crate::commands::{self, exit::Exit};
+use crate::config::Problems;
 use crate::io::admin::AdminError;
 use crate::metrics::REVISION;
 
@@ -47,48 +45,6 @@ pub enum Command {
     /// Ask a running worker whether it is alive; for container health checks
     #[command(after_help = "Example: oms-sync-worker health --url http://127.0.0.1:9464/livez")]
     Health(commands::health::HealthArgs),
-}
-
-/// Where the configuration is.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ConfigFile {
-    /// Configuration file (YAML). Without it: the file that `OMS_SYNC_CONFIG` names; the environment alone is enough
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-}
-
-impl ConfigFile {
-    /// Loads it, with this process's environment on top.
-    ///
-    /// # Errors
-    /// Every problem at once.
-    pub fn load(&self) -> Result<Loaded, Problems> {
-        config::load(self.config.as_deref(), config::process_environment())
-    }
-}
-
-/// What the process says when it ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Exit {
-    /// Done or drained: 0.
-    Done,
-    /// Configuration or check failed: 1.
-    Refused,
-    /// Fatal at run time: 2.
-    Fatal,
-    /// The drain deadline passed: 3.
-    DrainDeadline,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Refused => 1,
-            Exit::Fatal => 2,
-            Exit::DrainDeadline => 3,
-        })
-    }
 }
 
 /// Runs the command that the arguments name. Failures are told on standard error.

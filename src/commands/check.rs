@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{ConfigFile, Exit};
+use super::config_file::ConfigFile;
+use super::exit::Exit;
 use crate::config::Config;
 use deadline::Deadline;
 use finding::Finding;

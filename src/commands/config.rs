@@ -4,7 +4,8 @@ use std::io::{Write, stdout};
 
 use clap::Args;
 
-use crate::cli::{ConfigFile, Exit};
+use super::config_file::ConfigFile;
+use super::exit::Exit;
 use crate::config;
 
 /// Arguments of `config`.

@@ -20,9 +20,8 @@ use clap::{Args, Subcommand};
 
 pub use list::ListArgs;
 pub use replay::{ReplayArgs, Wrong};
-pub(super) use rows::printable;
 
-use crate::cli::Exit;
+use super::exit::Exit;
 
 /// Lists dead letters, or sends their failed keys again.
 #[derive(Args, Clone, Debug)]

@@ -21,7 +21,7 @@ use percent_encoding::percent_decode_str;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use crate::cli::Exit;
+use super::exit::Exit;
 use crate::commands::generate::bucket_name;
 use crate::io::signal::Endings;
 use crate::oms::credentials::Credentials;

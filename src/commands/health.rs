@@ -12,7 +12,8 @@ use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::cli::{ConfigFile, Exit};
+use super::config_file::ConfigFile;
+use super::exit::Exit;
 
 /// Longest time for the whole question.
 const TIMEOUT: Duration = Duration::from_secs(2);

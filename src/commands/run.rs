@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use clap::Args;
 use tracing::{error, info, warn};
 
-use crate::cli::{ConfigFile, Exit};
+use super::config_file::ConfigFile;
+use super::exit::Exit;
 use crate::io::signal::Endings;
 use crate::metrics::REVISION;
 use crate::telemetry;

@@ -49,8 +49,7 @@ impl Pipeline {
         let charge = charge_of(&incoming);
         self.budget.charge(charge.0, charge.1);
         let seq = self.partitions[partition].ledger.push(Slot {
-            offset: incoming.record.offset,
-            record: Some(incoming.record),
+            record: incoming.record,
             admitted: now,
             open: 0,
             charge: (u32::try_from(charge.0).unwrap_or(u32::MAX), u32::try_from(charge.1).unwrap_or(u32::MAX)),
@@ -58,7 +57,7 @@ impl Pipeline {
             outcome: Outcome::Skipped,
             failures: Vec::new(),
         });
-        self.pauses_changed |= self.partitions[partition].ledger.len() >= self.settings.max_uncommitted_records;
+        self.pauses_changed |= self.partitions[partition].ledger.uncommitted() >= self.settings.max_uncommitted_records;
         let record = RecordRef { partition, seq };
         let mut open = 0;
         for (task, key) in incoming.changes {
@@ -121,7 +120,7 @@ impl Pipeline {
         }
         let max = self.settings.max_uncommitted_records;
         for (_, partition) in self.partitions.iter_mut() {
-            let uncommitted = partition.ledger.len();
+            let uncommitted = partition.ledger.uncommitted();
             let long = uncommitted >= max || (partition.paused && uncommitted > max / 2);
             let pause = long || !partition.full_tasks.is_empty();
             if pause != partition.paused {

@@ -1,7 +1,8 @@
 //! What is unsettled of one partition, in the order in which it was read, and the commit point that follows from it.
-//! Gaps between offsets cost nothing: there is one slot a record read, none for an offset that never came.
+//! Only unsettled records cost memory: neither offsets that never came nor records that are settled behind one that is
+//! not, of which there may be very many while a task is held.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::failure::Failure;
@@ -22,13 +23,11 @@ pub enum Outcome {
     DeadLettered,
 }
 
-/// A record that is read and not yet behind the commit point.
+/// A record that is read and not settled.
 #[derive(Debug)]
 pub struct Slot {
-    /// The record; dropped as soon as it is settled.
-    pub record: Option<Arc<Record>>,
-    /// Its offset.
-    pub offset: i64,
+    /// The record.
+    pub record: Arc<Record>,
     /// When the pipeline took it in.
     pub admitted: Time,
     /// Verdicts and acknowledgements that it still waits for.
@@ -46,31 +45,30 @@ pub struct Slot {
 /// The unsettled records of one partition.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    first: Seq,
-    slots: VecDeque<Slot>,
+    slots: BTreeMap<Seq, Slot>,
+    /// Records that were read.
+    read: Seq,
     end: Option<i64>,
 }
 
 impl Ledger {
     /// Appends a record that was just read.
     pub fn push(&mut self, slot: Slot) -> Seq {
-        self.end = Some(slot.offset + 1);
-        self.slots.push_back(slot);
-        self.first + self.slots.len() as u64 - 1
+        let seq = self.read;
+        self.read += 1;
+        self.end = Some(slot.record.offset + 1);
+        self.slots.insert(seq, slot);
+        seq
     }
 
-    /// The slot of a record that is not yet behind the commit point.
+    /// The slot of a record that is not settled.
     pub fn slot(&mut self, seq: Seq) -> Option<&mut Slot> {
-        let index = seq.checked_sub(self.first)?;
-        self.slots.get_mut(usize::try_from(index).ok()?)
+        self.slots.get_mut(&seq)
     }
 
-    /// Drops settled slots from the front.
-    pub fn advance(&mut self) {
-        while self.slots.front().is_some_and(Slot::is_settled) {
-            self.slots.pop_front();
-            self.first += 1;
-        }
+    /// Takes a record out that is settled.
+    pub fn settle(&mut self, seq: Seq) -> Option<Slot> {
+        self.slots.remove(&seq)
     }
 
     /// Learns that there is nothing to read below `offset`: control records and compacted ones count as read. Whether
@@ -86,7 +84,7 @@ impl Ledger {
     /// The next offset to read after a crash: all before it is settled. `None` before anything is known.
     #[must_use]
     pub fn commit_point(&self) -> Option<i64> {
-        self.slots.front().map_or(self.end, |slot| Some(slot.offset))
+        self.slots.first_key_value().map_or(self.end, |(_, slot)| Some(slot.record.offset))
     }
 
     /// The next offset after the last one that was read.
@@ -95,37 +93,30 @@ impl Ledger {
         self.end
     }
 
-    /// Records that are read and not behind the commit point.
+    /// Records that are read and not behind the commit point; those that are settled among them are only counted.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.slots.len()
+    pub fn uncommitted(&self) -> usize {
+        let first = self.slots.first_key_value().map_or(self.read, |(seq, _)| *seq);
+        usize::try_from(self.read - first).unwrap_or(usize::MAX)
     }
 
-    /// Whether everything read is settled.
+    /// Records that are not settled.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+    pub fn unsettled(&self) -> usize {
+        self.slots.len()
     }
 
     /// When the oldest unsettled record was taken in.
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
-        self.slots.front().map(|slot| slot.admitted)
+        self.slots.first_key_value().map(|(_, slot)| slot.admitted)
     }
 
     /// The charges of everything unsettled, added up.
     #[must_use]
     pub fn charged(&self) -> (usize, usize) {
-        let unsettled = self.slots.iter().filter(|slot| !slot.is_settled());
-        unsettled.fold((0, 0), |(changes, bytes), s| (changes + s.charge.0 as usize, bytes + s.charge.1 as usize))
-    }
-}
-
-impl Slot {
-    /// Whether nothing of the record is open any more.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.record.is_none()
+        let charges = self.slots.values().map(|slot| slot.charge);
+        charges.fold((0, 0), |sum, charge| (sum.0 + charge.0 as usize, sum.1 + charge.1 as usize))
     }
 }
 
@@ -134,10 +125,8 @@ mod tests {
     use super::*;
 
     fn slot(offset: i64) -> Slot {
-        let record = Record::at("t", 0, offset);
         Slot {
-            record: Some(Arc::new(record)),
-            offset,
+            record: Arc::new(Record::at("t", 0, offset)),
             admitted: Time::START,
             open: 1,
             charge: (1, 200),
@@ -147,22 +136,17 @@ mod tests {
         }
     }
 
-    fn settle(ledger: &mut Ledger, seq: Seq) {
-        ledger.slot(seq).unwrap().record = None;
-        ledger.advance();
-    }
-
     #[test]
     fn the_commit_point_never_passes_an_unsettled_record() {
         let mut ledger = Ledger::default();
         let seqs = [10, 11, 20].map(|offset| ledger.push(slot(offset)));
-        settle(&mut ledger, seqs[1]);
+        ledger.settle(seqs[1]).unwrap();
         assert_eq!(ledger.commit_point(), Some(10));
-        settle(&mut ledger, seqs[0]);
+        ledger.settle(seqs[0]).unwrap();
         assert_eq!(ledger.commit_point(), Some(20));
-        settle(&mut ledger, seqs[2]);
+        ledger.settle(seqs[2]).unwrap();
         assert_eq!(ledger.commit_point(), Some(21));
-        assert!(ledger.is_empty());
+        assert_eq!(ledger.uncommitted(), 0);
     }
 
     #[test]
@@ -172,16 +156,21 @@ mod tests {
         let seq = ledger.push(slot(5));
         ledger.ended(9);
         assert_eq!(ledger.commit_point(), Some(5));
-        settle(&mut ledger, seq);
+        ledger.settle(seq).unwrap();
         assert_eq!(ledger.commit_point(), Some(9));
     }
 
     #[test]
-    fn a_settled_slot_behind_an_unsettled_one_is_not_charged() {
+    fn a_million_records_settled_behind_one_that_is_not_are_counted_and_cost_nothing() {
         let mut ledger = Ledger::default();
-        ledger.push(slot(0));
-        let second = ledger.push(slot(1));
-        settle(&mut ledger, second);
-        assert_eq!((ledger.len(), ledger.charged()), (2, (1, 200)));
+        let held = ledger.push(slot(0));
+        for offset in 1..=1_000_000 {
+            let seq = ledger.push(slot(offset));
+            ledger.settle(seq).unwrap();
+        }
+        assert_eq!((ledger.uncommitted(), ledger.unsettled(), ledger.charged()), (1_000_001, 1, (1, 200)));
+        assert_eq!(ledger.commit_point(), Some(0));
+        ledger.settle(held).unwrap();
+        assert_eq!((ledger.uncommitted(), ledger.commit_point()), (0, Some(1_000_001)));
     }
 }

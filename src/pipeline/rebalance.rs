@@ -133,7 +133,7 @@ impl Pipeline {
                 return;
             }
             let partitions = revoke.partitions.clone();
-            let unsettled = partitions.iter().map(|ix| self.partitions[*ix].ledger.len()).sum();
+            let unsettled = partitions.iter().map(|ix| self.partitions[*ix].ledger.unsettled()).sum();
             self.detach(&partitions);
             out.actions.push(Effect::Notice(Notice::GivenBack(unsettled)));
         }

@@ -213,7 +213,7 @@ impl Pipeline {
             commit_point: partition.ledger.commit_point(),
             committed: partition.committed,
             read_to: partition.ledger.end(),
-            uncommitted: partition.ledger.len(),
+            uncommitted: partition.ledger.uncommitted(),
             oldest: partition.ledger.oldest(),
             paused: partition.paused,
             revoking: partition.revoking,

@@ -1,5 +1,6 @@
 //! From answer to settled: what each verdict does to the keys of an event, and to the records that wait for them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
@@ -127,7 +128,7 @@ impl Pipeline {
                     continue;
                 };
                 slot.outcome = slot.outcome.max(Outcome::Accepted);
-                out.accepted_timestamps_ms.extend(slot.record.as_ref().and_then(|record| record.timestamp_ms));
+                out.accepted_timestamps_ms.extend(slot.record.timestamp_ms);
                 self.close_one(record);
             }
         }
@@ -144,9 +145,12 @@ impl Pipeline {
     }
 
     fn split(&mut self, event: Event, origin: Origin, now: Time) {
-        for half in event.halves(origin) {
-            let serial = self.next_serial();
-            self.tasks[half.task].parts.insert((now, serial), half);
+        for mut half in event.halves(origin) {
+            self.drop_orphans(&mut half);
+            if !half.entries.is_empty() {
+                let serial = self.next_serial();
+                self.tasks[half.task].parts.insert((now, serial), half);
+            }
         }
     }
 
@@ -216,14 +220,10 @@ impl Pipeline {
     /// An event that was not answered for good: its keys wait again, with their age; a part stays as it is.
     pub(super) fn put_back(&mut self, mut event: Event, wait: Duration, now: Time) {
         let ready = now.after(wait);
-        event.entries.retain(|id| {
+        for id in &event.entries {
             self.release(*id);
-            let kept = !self.entries[*id].records.is_empty();
-            if !kept {
-                self.entries.remove(*id); // its partitions were revoked meanwhile
-            }
-            kept
-        });
+        }
+        self.drop_orphans(&mut event);
         if event.origin == Origin::Cut {
             for id in event.entries {
                 self.entries[id].ready_at = ready;
@@ -233,6 +233,17 @@ impl Pipeline {
             let serial = self.next_serial();
             self.tasks[event.task].parts.insert((ready, serial), event);
         }
+    }
+
+    /// Drops the keys of an event that came back which nothing waits for any more: their partitions are gone.
+    fn drop_orphans(&mut self, event: &mut Event) {
+        event.entries.retain(|id| {
+            let kept = !self.entries[*id].records.is_empty();
+            if !kept {
+                self.entries.remove(*id);
+            }
+            kept
+        });
     }
 
     /// Lets a key wait again. An entry of the same key that waits already is absorbed by the older one.
@@ -271,8 +282,8 @@ impl Pipeline {
         if !std::mem::replace(&mut slot.has_ended, true) {
             self.breaker.record_ended(failures.len());
         }
-        if let (Some(source), false) = (&slot.record, failures.is_empty()) {
-            let source = source.clone();
+        if !failures.is_empty() {
+            let source = Arc::clone(&slot.record);
             slot.open = u32::try_from(failures.len()).unwrap_or(u32::MAX);
             let epoch = partition.epoch;
             for failure in failures {
@@ -282,11 +293,10 @@ impl Pipeline {
             }
             return;
         }
-        if let Some(settled) = slot.record.take() {
-            self.settled.count(&settled.topic, slot.outcome);
+        if let Some(slot) = partition.ledger.settle(record.seq) {
+            self.settled.count(&slot.record.topic, slot.outcome);
             self.budget.refund(slot.charge.0 as usize, slot.charge.1 as usize);
         }
-        partition.ledger.advance();
         self.pauses_changed |= partition.paused;
         self.commits.touch();
     }

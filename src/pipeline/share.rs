@@ -2,8 +2,8 @@
 //!
 //! Workers that share a quota know nothing of each other. Each answer 429 tells the one that gets it to slow down a
 //! little; each stretch without one lets it speed up. Larger shares meet more 429, so shares become alike. What keeps
-//! 429 rare is that a worker is slow to come back to the rate that it was throttled at, and quick only once it is far
-//! from it. The numbers were chosen in a model of one token bucket with 1 to 8 workers and quotas of 5 to 2,000 requests
+//! 429 rare is that a worker is slow to come back to the rate that it was throttled at, and quick only far from it: above
+//! that rate, and below what is known to go through. The numbers were chosen in a model of one token bucket with 1 to 8 workers and quotas of 5 to 2,000 requests
 //! a second; `tests/it/quota.rs` holds what they achieve.
 
 use std::time::Duration;
@@ -31,6 +31,11 @@ const MAX_RETURN: Duration = Duration::from_secs(20);
 const PATIENCE: f64 = 2.5;
 /// The largest step that one return makes, a share of the rate to come back to.
 const MAX_STEP: f64 = 0.2;
+/// How long a rate takes to double that is below what is known to go through, or of which nothing is known yet: what was
+/// measured before the first throttling tells what was wanted, not what OMS grants.
+const DOUBLING: Duration = Duration::from_secs(2);
+/// How often it doubles at most with one request, however seldom they are.
+const MAX_DOUBLINGS: f64 = 4.0;
 /// The lowest rate that throttling leaves, requests a second.
 const MIN_RATE: f64 = 0.1;
 
@@ -49,7 +54,8 @@ pub struct Share {
     throttled: f64,
     /// Whether a request that went out since then went through.
     went_through: bool,
-    /// The rate that it was lowered to, what it gains in one return, and how long that takes, in seconds.
+    /// The rate that it was lowered to when something last went through, infinite before that; what it gains in one
+    /// return, and how long that takes, in seconds.
     floor: f64,
     step: f64,
     return_seconds: f64,
@@ -68,8 +74,8 @@ impl Share {
             peak: rate,
             answers: 0.0,
             throttled: 0.0,
-            went_through: true,
-            floor: rate,
+            went_through: false,
+            floor: f64::INFINITY,
             step: 0.0,
             return_seconds: 1.0,
             used_seconds: 0.0,
@@ -93,10 +99,12 @@ impl Share {
 
     /// A request was throttled that went out at `sent`, while the rate was `rate`; OMS asked for a pause of `wait`. The
     /// first of a round lowers the rate a little; further ones, as they tell how far the rate before was too high, to what
-    /// of it went through.
+    /// of it went through. Where nothing went through it tells nothing of what will, once OMS takes requests again.
     pub fn lower(&mut self, rate: f64, sent: Time, wait: Duration, now: Time) {
+        let mut tells = false;
         if sent >= self.lowered {
-            if std::mem::take(&mut self.went_through) {
+            tells = std::mem::take(&mut self.went_through);
+            if tells {
                 self.peak = rate;
             }
             (self.before, self.lowered) = (rate, now);
@@ -110,16 +118,25 @@ impl Share {
         let target = (self.before * (1.0 - share.max(DECREASE))).max(MIN_RATE.min(self.before));
         if first || target < self.rate {
             self.rate = self.rate.min(target);
-            self.floor = self.rate;
-            self.step = (self.peak - self.floor).min(MAX_STEP * self.peak);
-            self.return_seconds = return_time(self.peak, wait).as_secs_f64();
             self.used_seconds = 0.0;
+            if tells || self.answers > self.throttled {
+                self.floor = self.rate;
+                self.step = (self.peak - self.floor).min(MAX_STEP * self.peak);
+                self.return_seconds = return_time(self.peak, wait).as_secs_f64();
+            }
         }
     }
 
-    /// A request went out: evenly at first, and faster once it is far beyond the rate that was throttled.
+    /// A request went out: quickly up to what is known to go through, then evenly, and faster once the rate is far beyond
+    /// where it was throttled.
     pub fn rise(&mut self) {
-        self.used_seconds += self.rate.recip();
+        let used = self.rate.recip();
+        if self.rate < self.floor {
+            let doublings = (used / DOUBLING.as_secs_f64()).min(MAX_DOUBLINGS);
+            self.rate = (self.rate * doublings.exp2()).min(self.floor);
+            return;
+        }
+        self.used_seconds += used;
         let returns = self.used_seconds / self.return_seconds;
         let beyond = (returns - PATIENCE).max(0.0);
         self.rate = self.rate.max(self.floor + self.step * (returns + beyond.powi(3)));
@@ -158,6 +175,7 @@ mod tests {
     #[test]
     fn the_rate_returns_evenly_and_is_quick_far_beyond_where_it_was_throttled() {
         let mut share = Share::new(50.0);
+        share.count(at(0));
         share.lower(50.0, at(0), Duration::ZERO, at(10));
         let mut rates = Vec::new();
         let mut used = 0.0;
@@ -172,18 +190,42 @@ mod tests {
         assert!(rates[2] > 100.0, "twice the rate within 20 s: {rates:?}");
     }
 
-    #[test]
-    fn when_nothing_goes_through_for_long_the_old_rate_is_not_forgotten() {
-        let mut share = Share::new(100.0);
-        for round in 0..200 {
-            share.lower(share.rate(), at(1_000 * round + 1), Duration::ZERO, at(1_000 * round + 2));
-        }
-        assert!(share.rate() < 0.2, "{share:?}");
+    /// The rate after so many seconds of use.
+    fn after_use(share: &mut Share, seconds: f64) -> f64 {
         let mut used = 0.0;
-        while used < 30.0 {
+        while used < seconds {
             used += share.rate().recip();
             share.rise();
         }
-        assert!(share.rate() > 90.0, "{share:?}");
+        share.rate()
+    }
+
+    /// Throttled again and again, whatever is asked.
+    fn throttle_everything(share: &mut Share, rounds: u64) {
+        for round in 1..=rounds {
+            share.lower(share.rate(), at(1_000 * round + 1), Duration::ZERO, at(1_000 * round + 2));
+        }
+    }
+
+    #[test]
+    fn when_nothing_goes_through_for_long_the_old_rate_is_not_forgotten() {
+        let mut share = Share::new(100.0);
+        share.count(at(0));
+        throttle_everything(&mut share, 200);
+        assert!(share.rate() < 0.2, "{share:?}");
+        let back = after_use(&mut share, 25.0);
+        assert!((90.0..=100.0).contains(&back), "as much as went through before, and no more at first: {share:?}");
+    }
+
+    #[test]
+    fn what_was_wanted_before_the_first_throttling_is_no_measure_of_what_is_granted() {
+        let mut share = Share::new(2.0);
+        throttle_everything(&mut share, 5);
+        assert!(share.rate() < 1.7, "{share:?}");
+        assert!(after_use(&mut share, 15.0) > 100.0, "{share:?}");
+        share.count(at(9_000));
+        share.lower(share.rate(), at(9_000), Duration::ZERO, at(9_010));
+        let known = share.rate();
+        assert!(after_use(&mut share, 3.0) < 1.1 * known, "now it is known where it is too much: {share:?}");
     }
 }

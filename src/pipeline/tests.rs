@@ -4,6 +4,7 @@ mod breaker;
 mod cases;
 mod credentials;
 mod desk;
+mod hard;
 mod model;
 mod pressure;
 mod world;

@@ -98,3 +98,9 @@ fn a_quota_that_is_halved_is_kept_within_ten_seconds_and_one_that_is_doubled_is_
     check(2, changed(100.0), (50, 80), &Bounds { used: 0.95, throttled: 0.015, smallest: 0.4 });
     check(2, changed(400.0), (65, 85), &Bounds { used: 0.95, throttled: 0.01, smallest: 0.3 });
 }
+
+#[test]
+fn when_nothing_was_granted_for_fifteen_seconds_the_quota_is_used_again_ten_seconds_later() {
+    let plan = || Plan { quotas: vec![(0.0, 200.0), (40.0, 0.0), (55.0, 200.0)], ..Plan::new(3, 200.0, 20.0) };
+    check(2, plan, (65, 95), &Bounds { used: 0.95, throttled: 0.015, smallest: 0.4 });
+}

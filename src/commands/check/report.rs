@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::finding::{Finding, State};
-use crate::commands::dead_letters::printable;
+use crate::commands::printable::printable;
 
 /// Width of the table, in characters.
 const WIDTH: usize = 100;

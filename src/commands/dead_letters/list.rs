@@ -12,7 +12,7 @@ use super::place::{Place, PlaceArgs};
 use super::reader::Reader;
 use super::replayed::{self, Replayed};
 use super::rows::{self, CSV_COLUMNS, Counts, Format, HEADER, Row};
-use crate::cli::Exit;
+use crate::commands::exit::Exit;
 use crate::pipeline::record::Record;
 
 /// Letters that are printed unless `--limit` says otherwise: the table keeps them until it knows its widths.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use crate::cli::ConfigFile;
+use crate::commands::config_file::ConfigFile;
 use crate::config::Config;
 use crate::formats::DecodeOptions;
 use crate::io::dead_letter::ProducerSettings;

@@ -23,9 +23,9 @@ use super::place::{Place, PlaceArgs};
 use super::plan::{Outgoing, Target, needs_source, plan};
 use super::reader::Reader;
 use super::replayed::{self, Replayed};
-use super::rows::printable;
 use super::source::Sources;
-use crate::cli::Exit;
+use crate::commands::exit::Exit;
+use crate::commands::printable::printable;
 use crate::io::signal::{Ending, Endings};
 use crate::pipeline::record::Record;
 

@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::letter::{Letter, Said, Stage};
+use crate::commands::printable::printable;
 
 /// Keys of one letter that a line of the table shows.
 const KEYS_SHOWN: usize = 3;
@@ -250,12 +251,6 @@ fn keys(keys: &[String]) -> String {
         (_, 0) => shown.join(", "),
         (_, more) => format!("{} and {more} more", shown.join(", ")),
     }
-}
-
-/// With control characters escaped.
-pub(in crate::commands) fn printable(text: &str) -> String {
-    let escape = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
-    text.chars().map(escape).collect()
 }
 
 fn shown(number: Option<impl ToString>) -> String {

@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
 use super::place::{ANSWER_TIMEOUT, Place};
-use super::rows::printable;
+use crate::commands::printable::printable;
 use crate::io::consumer::copy;
 use crate::pipeline::record::Record;
 

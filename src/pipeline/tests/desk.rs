@@ -20,6 +20,8 @@ pub(super) struct Desk {
     pub(super) pipeline: Pipeline,
     pub(super) now: Time,
     pub(super) next: [i64; 2],
+    /// Of each partition's assignment.
+    epochs: [u64; 2],
     pub(super) out: Vec<(SubmissionId, String, Vec<String>)>,
     /// Requests that were signed with a candidate.
     pub(super) by_candidate: Vec<SubmissionId>,
@@ -39,6 +41,7 @@ impl Desk {
             pipeline: Pipeline::new(settings),
             now: Time::START,
             next: [0; 2],
+            epochs: [1; 2],
             out: Vec::new(),
             by_candidate: Vec::new(),
             effects: Vec::new(),
@@ -62,15 +65,39 @@ impl Desk {
         }
     }
 
+    /// The partition comes again and is read from its commit point.
+    pub(super) fn assign_again(&mut self, partition: i32, committed: i64) {
+        let p = usize::try_from(partition).unwrap();
+        self.epochs[p] += 1;
+        self.next[p] = committed;
+        let again = Assigned { name: name(partition), epoch: self.epochs[p], committed: Some(committed) };
+        self.step(Input::Assigned(vec![again]));
+    }
+
+    /// The offset of a partition that the last commit was for.
+    pub(super) fn last_commit(&self, partition: i32) -> Option<i64> {
+        let commits = self.effects.iter().rev().filter_map(|effect| match effect {
+            Effect::Commit(offsets) => Some(offsets),
+            _ => None,
+        });
+        commits.flatten().find(|(at, _)| *at == name(partition)).map(|(_, offset)| *offset)
+    }
+
+    /// Whether revoked partitions were given back.
+    pub(super) fn has_given_back(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::Unassign(_)))
+    }
+
     /// One record a key.
     pub(super) fn read(&mut self, partition: i32, task: &str, keys: &[&str]) {
+        let epoch = self.epochs[usize::try_from(partition).unwrap()];
         let record = |key: &&str| {
             let offset = self.next[usize::try_from(partition).unwrap()];
             self.next[usize::try_from(partition).unwrap()] += 1;
             let record = Record::at("t", partition, offset);
             let key = EncodedKey::encode(key, KeyEncoding::Percent).unwrap();
             let changes = std::iter::once((TaskId::new(task).unwrap(), key)).collect();
-            (1, Incoming { record: Arc::new(record), changes, rejects: Vec::new() })
+            (epoch, Incoming { record: Arc::new(record), changes, rejects: Vec::new() })
         };
         let records = keys.iter().map(record).collect();
         self.step(Input::Records(records));

@@ -111,3 +111,25 @@ fn faults_and_timeouts_of_a_task_lower_its_concurrency_and_not_the_rate() {
     assert!(limit("a") < 16 && limit("b") == 16, "{report:?}");
     assert_eq!(report.pace.rate, None);
 }
+
+#[test]
+fn the_first_throttling_of_a_quiet_worker_does_not_hold_it_back_once_there_is_more_to_send() {
+    let mut desk = Desk::new(|_| {});
+    for n in 0..10 {
+        desk.read(0, "a", &[&format!("quiet{n}")]);
+        desk.answer(if n < 9 { ACCEPTED } else { THROTTLED });
+        desk.wait(Duration::from_secs(1));
+    }
+    let keys: Vec<_> = (0..5_000).map(|n| format!("busy{n}")).collect();
+    desk.read(0, "a", &keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let began = desk.now;
+    let mut left = keys.len();
+    while left > 0 {
+        match desk.out.is_empty() {
+            true => drop(desk.wait_for_next()),
+            false => left = left.saturating_sub(desk.answer(ACCEPTED).len()),
+        }
+    }
+    let took = desk.now.since(began);
+    assert!(took < Duration::from_secs(12), "500 requests that OMS takes at once took {took:?}");
+}
