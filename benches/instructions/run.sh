@@ -9,7 +9,7 @@
 # Each figure is a difference between two runs, so what is done once does not count.
 set -euo pipefail
 cd "$(dirname "$0")"
-FEW=1000 MANY=3000 LIMIT=5
+FEW=2000 MANY=12000 LIMIT=5
 target=$(realpath -m "${CARGO_TARGET_DIR:-../../target}")/instructions
 cargo build --quiet --locked --release --target-dir "$target"
 program=$target/release/instructions
