@@ -4,21 +4,24 @@ use smallvec::SmallVec;
 
 use super::key::EncodedKey;
 use super::ledger::Seq;
+use super::table::{Id, Table};
 use super::time::Time;
 
 /// Index of an entry in [`Entries`].
-pub type EntryId = usize;
+pub type EntryId = Id;
 /// Index of a task in the task table.
-pub type TaskIx = usize;
+pub type TaskIx = Id;
 /// Index of an assigned partition.
-pub type PartitionIx = usize;
+pub type PartitionIx = Id;
 
 /// A record that waits for a key: its partition and its place in that partition's ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RecordRef {
     /// The partition.
     pub partition: PartitionIx,
-    /// The record's place in its ledger.
+    /// Where it is in its ledger.
+    pub slot: Id,
+    /// Tells it from a later record in the same place.
     pub seq: Seq,
 }
 
@@ -50,7 +53,7 @@ pub struct Entry {
 /// All entries, waiting and sent.
 #[derive(Debug, Default)]
 pub struct Entries {
-    slab: slab::Slab<Entry>,
+    table: Table<Entry>,
     serials: u64,
 }
 
@@ -58,7 +61,7 @@ impl Entries {
     /// A new entry that waits for one record.
     pub fn insert(&mut self, task: TaskIx, key: EncodedKey, record: RecordRef, now: Time) -> EntryId {
         self.serials += 1;
-        self.slab.insert(Entry {
+        self.table.insert(Entry {
             task,
             key,
             serial: self.serials,
@@ -75,41 +78,41 @@ impl Entries {
     /// The entry at `id`, unless another one took its place.
     #[must_use]
     pub fn live(&self, id: EntryId, serial: u64) -> Option<&Entry> {
-        self.slab.get(id).filter(|entry| entry.serial == serial)
+        self.table.get(id).filter(|entry| entry.serial == serial)
     }
 
     /// Takes the entry out.
     pub fn remove(&mut self, id: EntryId) -> Entry {
-        self.slab.remove(id)
+        self.table.remove(id)
     }
 
     /// All entries.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (EntryId, &mut Entry)> {
-        self.slab.iter_mut()
+        self.table.iter_mut()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slab.len()
+        self.table.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.table.is_empty()
     }
 }
 
 impl std::ops::Index<EntryId> for Entries {
     type Output = Entry;
     fn index(&self, id: EntryId) -> &Entry {
-        &self.slab[id]
+        &self.table[id]
     }
 }
 
 impl std::ops::IndexMut<EntryId> for Entries {
     fn index_mut(&mut self, id: EntryId) -> &mut Entry {
-        &mut self.slab[id]
+        &mut self.table[id]
     }
 }

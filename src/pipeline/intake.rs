@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::kept::Kept;
 use super::key::{EncodedKey, KeyEncoding, KeyError, TaskId};
+use super::partition::PartitionName;
 use super::record::Record;
 use super::route::{RouteError, Routes};
 use crate::formats::{self, Action, Change, DecodeOptions, Format, Outcome, Reason};
@@ -13,12 +15,23 @@ use crate::formats::{self, Action, Change, DecodeOptions, Format, Outcome, Reaso
 /// A record with what has to be done for it. With neither changes nor rejects it is settled as skipped.
 #[derive(Debug)]
 pub struct Incoming {
-    /// The record, shared with the dead letters that may be made of it.
-    pub record: Arc<Record>,
+    /// Where it was read.
+    pub at: PartitionName,
+    /// The record.
+    pub record: Kept,
     /// Object changes to submit, in the record's order. A key may occur more than once.
     pub changes: SmallVec<[(TaskId, EncodedKey); 1]>,
     /// What can never be submitted; dead-lettered once the changes have their verdicts.
     pub rejects: Vec<Reject>,
+}
+
+impl Incoming {
+    /// A record that was decoded and routed.
+    #[must_use]
+    pub fn new(record: &Record, changes: SmallVec<[(TaskId, EncodedKey); 1]>, rejects: Vec<Reject>) -> Self {
+        let at = PartitionName { topic: Arc::clone(&record.topic), partition: record.partition };
+        Self { at, record: Kept::new(record), changes, rejects }
+    }
 }
 
 /// A part of a record that can never be submitted.
@@ -81,11 +94,11 @@ impl Intake {
     }
 
     /// What has to be done for a record; each of its changes is counted once in the tally.
-    pub fn take(&self, record: Record, tally: &mut Tally) -> Incoming {
+    pub fn take(&self, record: &Record, tally: &mut Tally) -> Incoming {
         let options = self.settings.topics.get(&*record.topic).unwrap_or(&self.settings.decode);
         let mut changes = SmallVec::new();
         let mut rejects = Vec::new();
-        for change in formats::decode(&record, options) {
+        for change in formats::decode(record, options) {
             let (outcome, work) = self.judge(&change);
             changes.extend(work);
             tally.add(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
@@ -93,7 +106,7 @@ impl Intake {
                 rejects.push(Reject::new(reason, change));
             }
         }
-        Incoming { record: Arc::new(record), changes, rejects }
+        Incoming::new(record, changes, rejects)
     }
 
     /// What becomes of a change once it is routed and policies are applied: for a sync the task and the key.
@@ -211,7 +224,7 @@ mod tests {
             {"sync_task_id": "t2", "key": "k"}, {"sync_task_id": "t 2", "key": "k"}, {"bucket": "b", "key": "x", "event": "deleted"},
         ]);
         let mut tally = Tally::default();
-        let incoming = intake(IntakeSettings::default()).take(record(&value.to_string()), &mut tally);
+        let incoming = intake(IntakeSettings::default()).take(&record(&value.to_string()), &mut tally);
         let changes: Vec<_> = incoming.changes.iter().map(|(task, key)| (task.as_str(), key.as_str())).collect();
         assert_eq!(changes, [("t1", "a%20b")]);
         let rejects: Vec<_> = incoming.rejects.iter().map(|r| (r.stage, r.reason, r.key.as_deref())).collect();
@@ -235,7 +248,7 @@ mod tests {
         let intake = intake(settings);
         let mut tally = Tally::default();
         for value in ["{}", r#"{"bucket":"nowhere","key":"k"}"#, "broken"] {
-            let incoming = intake.take(record(value), &mut tally);
+            let incoming = intake.take(&record(value), &mut tally);
             assert_eq!(incoming.rejects.len(), usize::from(value == "broken"), "{value}");
         }
         let counted: Vec<_> =
@@ -252,7 +265,7 @@ mod tests {
         let form = DecodeOptions { key_text: KeyText::Form, ..DecodeOptions::default() };
         settings.topics.insert("object-changes".into(), form);
         let value = r#"{"bucket":"b","key":"a+b"}"#;
-        let incoming = intake(settings).take(record(value), &mut Tally::default());
+        let incoming = intake(settings).take(&record(value), &mut Tally::default());
         assert_eq!(incoming.changes[0].1.decode(), "a b");
     }
 }

@@ -148,8 +148,8 @@ pub(super) fn counted_intake(
     let metrics = Arc::clone(metrics);
     let mut counters: FxHashMap<Counted, IntCounter> = FxHashMap::default();
     let mut tally = Tally::default();
-    move |record| {
-        let incoming = intake.take(record, &mut tally);
+    move |record: Record| {
+        let incoming = intake.take(&record, &mut tally);
         for (counted, changes) in tally.drain() {
             counters.entry(counted).or_insert_with(|| counter(&metrics, counted)).inc_by(changes);
         }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::super::answer::{Pressure, Status, Verdict};
 use super::super::breaker::BreakerLimits;
+use super::super::entry::EntryId;
 use super::super::record::Record;
 use super::super::*;
 use std::time::Duration;
@@ -198,7 +199,7 @@ impl World {
 
     /// Every entry is in exactly one place; nothing is cut short while more may go.
     pub(super) fn check_places(&self) {
-        let mut places: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut places: BTreeMap<EntryId, usize> = BTreeMap::new();
         for (_, task) in self.pipeline.tasks.iter() {
             let mut keys = BTreeSet::new();
             let doomed = task.doomed.iter().map(|doomed| &doomed.event);
@@ -283,7 +284,7 @@ impl World {
             let encoded = key::EncodedKey::encode(&key.to_string(), key::KeyEncoding::Percent).unwrap();
             (TaskId::new(&task.to_string()).unwrap(), encoded)
         };
-        Incoming { record: Arc::new(record), changes: self.logs[p][at].iter().map(change).collect(), rejects: vec![] }
+        Incoming::new(&record, self.logs[p][at].iter().map(change).collect(), vec![])
     }
 
     pub(super) fn end(&mut self, p: usize) {

@@ -93,8 +93,8 @@ impl World {
             let offset = i64::try_from(number / self.partitions)?;
             let task = self.tasks[number % self.tasks.len()].clone();
             let key = EncodedKey::encode(&format!("{number:x}"), KeyEncoding::Percent)?; // short: it is not what is counted
-            let record = Arc::new(Record::at(self.topic.clone(), partition, offset));
-            records.push((1, Incoming { record, changes: smallvec![(task, key)], rejects: Vec::new() }));
+            let record = Record::at(self.topic.clone(), partition, offset);
+            records.push((1, Incoming::new(&record, smallvec![(task, key)], Vec::new())));
         }
         self.read += BATCH;
         self.step(Input::Records(records));

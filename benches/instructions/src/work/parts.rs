@@ -35,7 +35,7 @@ pub fn decode(value: &[u8], times: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Decoding, routing and encoding a record, the copy of its bytes included.
+/// Decoding, routing and encoding a record and packing it.
 pub fn intake(times: usize) -> anyhow::Result<()> {
     let task = TaskId::new("task-1")?;
     let routes = Routes::new(vec![Route { task, bucket: "bucket-1".to_owned(), prefix: None }]);
@@ -56,7 +56,7 @@ pub fn intake(times: usize) -> anyhow::Result<()> {
     );
     let record = record(value.as_bytes());
     for _ in 0..times {
-        let incoming = intake.take(black_box(record.clone()), &mut tally);
+        let incoming = intake.take(black_box(&record), &mut tally);
         ensure!(incoming.changes.len() == 1, "the record was not routed");
     }
     Ok(())
@@ -77,7 +77,7 @@ fn event() -> anyhow::Result<(Entries, Event)> {
     let mut ids = SmallVec::new();
     for number in 0..MAX_EVENT_KEYS {
         let key = EncodedKey::encode(&key(number), KeyEncoding::Percent)?;
-        ids.push(entries.insert(0, key, RecordRef { partition: 0, seq: 0 }, Time::START));
+        ids.push(entries.insert(0, key, RecordRef { partition: 0, slot: 0, seq: 0 }, Time::START));
     }
     Ok((entries, Event { task: 0, entries: ids, origin: Origin::Cut, attempts: 0 }))
 }
