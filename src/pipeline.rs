@@ -13,6 +13,7 @@ mod admit;
 pub mod answer;
 pub mod breaker;
 pub mod budget;
+pub mod chain;
 pub mod commits;
 pub mod credentials;
 mod dispatch;

@@ -87,7 +87,7 @@ impl Pipeline {
             return joins;
         }
         let id = self.entries.insert(ix, key, record, now);
-        task.pending.push(id, &self.entries);
+        task.pending.push(id, &mut self.entries);
         let waiting = task.pending.sendable();
         if task.pending.len() >= self.settings.max_pending_keys_per_task && !task.pauses.contains(&record.partition) {
             task.pauses.push(record.partition);

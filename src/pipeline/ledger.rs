@@ -2,10 +2,11 @@
 //! Only unsettled records cost memory: neither offsets that never came nor records that are settled behind one that is
 //! not, of which there may be very many while a task is held.
 
+use super::chain::{Chain, Linked, Links};
 use super::entry::{PartitionIx, RecordRef};
 use super::failure::Failures;
 use super::kept::Kept;
-use super::table::{Id, Table};
+use super::table::Table;
 use super::time::Time;
 
 /// Place of a record in its partition's ledger; counts up from 0 for the life of an assignment.
@@ -41,33 +42,29 @@ pub struct Slot {
     pub failures: Failures,
 }
 
-/// A slot, and the unsettled ones that were read before and after it.
+/// A slot among the other unsettled ones.
 #[derive(Debug)]
-struct Linked {
+struct Place {
     seq: Seq,
-    before: Id,
-    after: Id,
+    links: Links,
     slot: Slot,
 }
 
-/// Beyond either end.
-const NONE: Id = Id::MAX;
+impl Linked for Place {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
 
 /// The unsettled records of one partition.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ledger {
-    slots: Table<Linked>,
-    oldest: Id,
-    newest: Id,
+    slots: Table<Place>,
+    /// In the order in which they were read.
+    order: Chain,
     /// Records that were read.
     read: Seq,
     end: Option<i64>,
-}
-
-impl Default for Ledger {
-    fn default() -> Self {
-        Self { slots: Table::default(), oldest: NONE, newest: NONE, read: 0, end: None }
-    }
 }
 
 impl Ledger {
@@ -76,34 +73,22 @@ impl Ledger {
         let seq = self.read;
         self.read += 1;
         self.end = Some(slot.record.offset() + 1);
-        let id = self.slots.insert(Linked { seq, before: self.newest, after: NONE, slot });
-        match self.slots.get_mut(self.newest) {
-            Some(newest) => newest.after = id,
-            None => self.oldest = id,
-        }
-        self.newest = id;
+        let id = self.slots.insert(Place { seq, links: Links::LOOSE, slot });
+        self.order.push(id, &mut self.slots);
         RecordRef { partition, slot: id, seq }
     }
 
     /// The slot of a record that is not settled.
     pub fn slot(&mut self, record: RecordRef) -> Option<&mut Slot> {
-        let linked = self.slots.get_mut(record.slot)?;
-        (linked.seq == record.seq).then_some(&mut linked.slot)
+        let place = self.slots.get_mut(record.slot)?;
+        (place.seq == record.seq).then_some(&mut place.slot)
     }
 
     /// Takes a record out that is settled.
     pub fn settle(&mut self, record: RecordRef) -> Option<Slot> {
         self.slot(record)?;
-        let Linked { before, after, slot, .. } = self.slots.remove(record.slot);
-        match self.slots.get_mut(before) {
-            Some(before) => before.after = after,
-            None => self.oldest = after,
-        }
-        match self.slots.get_mut(after) {
-            Some(after) => after.before = before,
-            None => self.newest = before,
-        }
-        Some(slot)
+        self.order.remove(record.slot, &mut self.slots);
+        Some(self.slots.remove(record.slot).slot)
     }
 
     /// Learns that there is nothing to read below `offset`: control records and compacted ones count as read. Whether
@@ -119,7 +104,7 @@ impl Ledger {
     /// The next offset to read after a crash: all before it is settled. `None` before anything is known.
     #[must_use]
     pub fn commit_point(&self) -> Option<i64> {
-        self.slots.get(self.oldest).map_or(self.end, |oldest| Some(oldest.slot.record.offset()))
+        self.first().map_or(self.end, |first| Some(first.slot.record.offset()))
     }
 
     /// The next offset after the last one that was read.
@@ -131,7 +116,7 @@ impl Ledger {
     /// Records that are read and not behind the commit point; those that are settled among them are only counted.
     #[must_use]
     pub fn uncommitted(&self) -> usize {
-        let first = self.slots.get(self.oldest).map_or(self.read, |oldest| oldest.seq);
+        let first = self.first().map_or(self.read, |first| first.seq);
         usize::try_from(self.read - first).unwrap_or(usize::MAX)
     }
 
@@ -144,13 +129,17 @@ impl Ledger {
     /// When the oldest unsettled record was taken in.
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
-        self.slots.get(self.oldest).map(|oldest| oldest.slot.admitted)
+        self.first().map(|first| first.slot.admitted)
+    }
+
+    fn first(&self) -> Option<&Place> {
+        self.slots.get(self.order.first()?)
     }
 
     /// The charges of everything unsettled, added up.
     #[must_use]
     pub fn charged(&self) -> (usize, usize) {
-        let charges = self.slots.iter().map(|(_, linked)| linked.slot.charge);
+        let charges = self.slots.iter().map(|(_, place)| place.slot.charge);
         charges.fold((0, 0), |sum, charge| (sum.0 + charge.0 as usize, sum.1 + charge.1 as usize))
     }
 }

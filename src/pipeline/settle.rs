@@ -249,7 +249,7 @@ impl Pipeline {
     fn wait_again(&mut self, id: EntryId, now: Time) {
         let task = &mut self.tasks[self.entries[id].task];
         if let Some(waiting) = task.pending.find(&self.entries[id].key, &self.entries) {
-            task.pending.forget(waiting, &self.entries);
+            task.pending.take(waiting, &mut self.entries);
             self.release(waiting);
             let younger = self.entries.remove(waiting);
             let entry = &mut self.entries[id];
@@ -257,7 +257,7 @@ impl Pipeline {
             entry.records.extend(younger.records);
         }
         let task = &mut self.tasks[self.entries[id].task];
-        task.pending.push_back(id, now, &self.entries);
+        task.pending.push_back(id, now, &mut self.entries);
     }
 
     /// A verdict or an acknowledgement that a record waited for has come.

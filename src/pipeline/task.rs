@@ -96,7 +96,7 @@ impl Task {
     }
 
     /// When it may send, by its own state alone. With `flush` nothing waits for company.
-    pub fn readiness(&mut self, entries: &Entries, settings: &Settings, flush: bool, now: Time) -> Readiness {
+    pub fn readiness(&mut self, entries: &mut Entries, settings: &Settings, flush: bool, now: Time) -> Readiness {
         if self.in_flight >= self.pressure.limit() {
             return Readiness::Idle;
         }
@@ -115,7 +115,7 @@ impl Task {
     }
 
     fn work_at(&mut self, entries: &Entries, settings: &Settings, flush: bool, now: Time) -> Option<Time> {
-        if self.pending.sendable() >= settings.max_keys || self.pending.has_urgent(entries) {
+        if self.pending.sendable() >= settings.max_keys || self.pending.has_urgent() {
             return Some(now);
         }
         let linger = if flush { std::time::Duration::ZERO } else { settings.linger };
