@@ -1,7 +1,7 @@
 //! The pure core: every decision of the worker, as `step(now, input) -> effects`.
 //!
 //! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
-//! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`],
+//! `admit`, [`kept`] and [`ledger`], [`pending`] per [`task`] (upon [`table`] and [`chain`]), `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`],
 //! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it
 //! `rebalance` and [`drain`].
 //!
