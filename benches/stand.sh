@@ -50,5 +50,5 @@ worker() {
 
 # metric PORT NAME: the sum of a metric of the worker there; 0 while it does not listen.
 metric() {
-  { curl -sf "http://127.0.0.1:$1/metrics" || true; } | awk -v name="$2" 'index($0, name) == 1 { sum += $NF } END { printf "%.0f\n", sum }'
+  { curl -sf "http://127.0.0.1:$1/metrics" || true; } | awk -v name="$2" '$1 == name || index($0, name "{") == 1 { sum += $NF } END { printf "%.0f\n", sum }'
 }

@@ -33,7 +33,7 @@ def cargo(*arguments):
 
 def own(records):
     """The floor, the worker, and the worker's executable, which is the simulator and the generator too."""
-    made = cargo("build", "--release", "--bin", "oms-sync-worker") | cargo("bench", "--no-run", "--bench", "floor")
+    made = cargo("build", "--release", "--features", "floor", "--bins")
     worker, floor = made["oms-sync-worker"], made["floor"]
     return worker, [
         Contender("floor", [floor, "all"], {"FLOOR_RECORDS": str(records)}),

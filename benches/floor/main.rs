@@ -55,9 +55,6 @@ struct Args {
     /// Records to read; the job is done then.
     #[arg(long, env = "FLOOR_RECORDS", default_value_t = 100_000)]
     records: usize,
-    /// What `cargo bench` adds.
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -86,7 +83,7 @@ struct Route {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let Some(part) = args.part else {
-        println!("the floor is a part of benches/compare; alone: cargo bench --bench floor -- --help");
+        println!("the floor is a part of benches/compare; alone: cargo run --release --features floor --bin floor -- --help");
         return Ok(());
     };
     let routes: Vec<Route> =
