@@ -83,7 +83,9 @@ struct Route {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let Some(part) = args.part else {
-        println!("the floor is a part of benches/compare; alone: cargo run --release --features floor --bin floor -- --help");
+        println!(
+            "the floor is a part of benches/compare; alone: cargo run --release --features floor --bin floor -- --help"
+        );
         return Ok(());
     };
     let routes: Vec<Route> =
