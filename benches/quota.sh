@@ -11,54 +11,20 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 WORKERS=${1:-3} QUOTA=${2:-200} BURST=${3:-20}
 SETTLE=${SETTLE:-60} MEASURE=${MEASURE:-60} LATENCY=${LATENCY:-20ms}
-BIN=${BIN:-${CARGO_TARGET_DIR:-target}/release/oms-sync-worker}
-TOPIC=${TOPIC:-quota-$$}
 ADMIN_PORT=${ADMIN_PORT:-19470} # the first worker's, the next ones follow
-WORK=$(mktemp -d)
-finish() {
-  # shellcheck disable=SC2046
-  kill $(jobs -p) 2>/dev/null || true
-  wait 2>/dev/null || true
-  if [ -n "${CONTAINER:-}" ]; then docker rm -f "$CONTAINER" >/dev/null; fi
-  rm -rf "$WORK"
-}
-trap finish EXIT
-
-if [ -z "${BROKERS:-}" ]; then
-  CONTAINER=$(docker run -d --rm --pull never -p 127.0.0.1:9092:9092 apache/kafka:4.3.1) BROKERS=localhost:9092
-  kafka() { docker exec "$CONTAINER" /opt/kafka/bin/kafka-topics.sh --bootstrap-server localhost:9092 "$@"; }
-  until kafka --list >/dev/null 2>&1; do sleep 1; done
-  kafka --create --topic "$TOPIC" --partitions 24 >/dev/null
-  kafka --create --topic "$TOPIC.dlq" --partitions 1 >/dev/null
-fi
-
-TASKS=() ROUTES=()
-for n in 0 1 2 3; do
-  TASKS+=(--task "task-$n:bucket-$n")
-  ROUTES+=("{\"task\":\"task-$n\",\"bucket\":\"bucket-$n\"}")
-done
-routes=$(IFS=,; echo "[${ROUTES[*]}]")
-"$BIN" simulate --listen 127.0.0.1:0 --project p --access-key AK --secret-key SK --latency "$LATENCY" \
-  --requests-per-second "$QUOTA" --burst "$BURST" ${RETRY_AFTER:+--retry-after "$RETRY_AFTER"} "${TASKS[@]}" \
-  > "$WORK/simulator" &
+PARTITIONS=24 BUCKETS=4
+. benches/stand.sh
+simulator --latency "$LATENCY" --requests-per-second "$QUOTA" --burst "$BURST" ${RETRY_AFTER:+--retry-after "$RETRY_AFTER"}
 # A backlog for all of it and a half more, each key once.
-records=$((QUOTA * 10 * (SETTLE + MEASURE + 20) * 3 / 2 + 30000))
-"$BIN" generate --brokers "$BROKERS" --topic "$TOPIC" --format aws-s3 --records "$records" --buckets 4 --seed 1 > "$WORK/generated"
-OMS=$(grep -o '127\.0\.0\.1:[0-9]*' "$WORK/simulator" | head -1)
+generate $((QUOTA * 10 * (SETTLE + MEASURE + 20) * 3 / 2 + 30000))
 
 PIDS=()
 for ((n = 0; n < WORKERS; n++)); do
-  env OMS_SYNC__KAFKA__BROKERS="$BROKERS" OMS_SYNC__KAFKA__TOPICS="$TOPIC" OMS_SYNC__KAFKA__GROUP_ID="$TOPIC" \
-    OMS_SYNC__OMS__ENDPOINT="http://$OMS" OMS_SYNC__OMS__PROJECT_ID=p OMS_SYNC__ROUTES="$routes" \
-    OMS_SYNC__ADMIN__LISTEN="127.0.0.1:$((ADMIN_PORT + n))" HUAWEICLOUD_SDK_AK=AK HUAWEICLOUD_SDK_SK=SK \
-    "$BIN" run > "$WORK/worker-$n" &
+  worker "worker-$n" $((ADMIN_PORT + n))
   PIDS+=($!)
 done
 # accepted N: events of worker N that were accepted. sample: seconds, requests, 429s, events, keys, and each worker's events.
-accepted() {
-  curl -sf "http://127.0.0.1:$((ADMIN_PORT + $1))/metrics" |
-    awk '/^oms_sync_event_keys_count/ { sum += $NF } END { print sum + 0 }'
-}
+accepted() { metric $((ADMIN_PORT + $1)) oms_sync_event_keys_count; }
 sample() {
   curl -sf "http://$OMS/_simulator/totals" > "$WORK/totals"
   member() { grep -o "\"$1\":[0-9]*" "$WORK/totals" | head -1 | grep -o '[0-9]*$' || echo 0; }
@@ -69,7 +35,7 @@ sample() {
 
 # The clock starts when every worker has had an event accepted, that is, once the group has settled.
 for ((n = 0; n < WORKERS; n++)); do
-  until [ "$(accepted "$n" || true)" -gt 0 ]; do
+  until [ "$(accepted "$n")" -gt 0 ]; do
     kill -0 "${PIDS[$n]}" || { cat "$WORK/worker-$n"; exit 1; }
     sleep 0.2
   done

@@ -1,9 +1,9 @@
 //! The pure core: every decision of the worker, as `step(now, input) -> effects`.
 //!
 //! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
-//! `admit`, [`ledger`], [`pending`] per [`task`], `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`],
-//! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], `stopped`, [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it
-//! [`discovery`], `rebalance` and [`drain`].
+//! `admit`, [`kept`] and [`ledger`], [`pending`] per [`task`] (upon [`table`] and [`chain`]), `dispatch` ([`event`],
+//! [`pressure`], [`pace`] and [`share`], [`hold`], [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], `stopped`,
+//! [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it [`discovery`], `rebalance` and [`drain`].
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
 //! record, answer or tick costs more than O(log n) of what waits; a rebalance, a change of credentials or a breaker
@@ -13,6 +13,7 @@ mod admit;
 pub mod answer;
 pub mod breaker;
 pub mod budget;
+pub mod chain;
 pub mod commits;
 pub mod credentials;
 pub mod discovery;
@@ -25,6 +26,7 @@ pub mod form;
 pub mod hold;
 pub mod inquiry;
 pub mod intake;
+pub mod kept;
 pub mod key;
 pub mod ledger;
 pub mod letters;
@@ -41,6 +43,7 @@ pub mod settings;
 mod settle;
 pub mod share;
 mod stopped;
+pub mod table;
 pub mod task;
 pub mod time;
 pub mod trust;

@@ -2,11 +2,10 @@
 
 use super::budget::CHANGE_BYTES;
 use super::entry::{PartitionIx, RecordRef, TaskIx};
-use super::failure::Failure;
+use super::failure::{Failure, Failures};
 use super::intake::Incoming;
 use super::key::{EncodedKey, TaskId};
 use super::ledger::{Outcome, Slot};
-use super::partition::PartitionName;
 use super::time::Time;
 use super::{Effect, Effects, Pipeline, Read};
 
@@ -38,9 +37,7 @@ impl Pipeline {
     }
 
     fn partition_of(&self, epoch: u64, incoming: &Incoming) -> Option<PartitionIx> {
-        let record = &incoming.record;
-        let name = PartitionName { topic: record.topic.clone(), partition: record.partition };
-        let ix = self.partitions.find(&name)?;
+        let ix = self.partitions.find(&incoming.at)?;
         let partition = &self.partitions[ix];
         (partition.epoch == epoch && !partition.revoking && self.drain.is_none()).then_some(ix)
     }
@@ -48,25 +45,27 @@ impl Pipeline {
     fn admit(&mut self, partition: PartitionIx, incoming: Incoming, now: Time) {
         let charge = charge_of(&incoming);
         self.budget.charge(charge.0, charge.1);
-        let seq = self.partitions[partition].ledger.push(Slot {
-            record: incoming.record,
-            admitted: now,
-            open: 0,
-            charge: (u32::try_from(charge.0).unwrap_or(u32::MAX), u32::try_from(charge.1).unwrap_or(u32::MAX)),
-            has_ended: false,
-            outcome: Outcome::Skipped,
-            failures: Vec::new(),
-        });
+        let record = self.partitions[partition].ledger.push(
+            partition,
+            Slot {
+                record: incoming.record,
+                admitted: now,
+                open: 0,
+                charge: (u32::try_from(charge.0).unwrap_or(u32::MAX), u32::try_from(charge.1).unwrap_or(u32::MAX)),
+                has_ended: false,
+                outcome: Outcome::Skipped,
+                failures: Failures::default(),
+            },
+        );
         self.pauses_changed |= self.partitions[partition].ledger.uncommitted() >= self.settings.max_uncommitted_records;
-        let record = RecordRef { partition, seq };
         let mut open = 0;
         for (task, key) in incoming.changes {
             open += u32::from(self.take_change(&task, key, record, now));
         }
-        if let Some(slot) = self.partitions[partition].ledger.slot(seq) {
+        if let Some(slot) = self.partitions[partition].ledger.slot(record) {
             slot.open = open;
             for reject in incoming.rejects {
-                Failure::rejected(reject, now).gather_into(&mut slot.failures);
+                slot.failures.gather(Failure::rejected(reject, now));
             }
         }
         if open == 0 {
@@ -91,12 +90,9 @@ impl Pipeline {
             records.push(record);
         } else {
             let id = self.entries.insert(ix, key, record, now);
-            task.pending.push(id, &self.entries);
-            if task.stopped.is_some() {
-                self.stopped_tasks.insert(ix);
-            }
+            task.pending.push(id, &mut self.entries);
         }
-        if let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) {
+        if let Some(slot) = self.partitions[record.partition].ledger.slot(record) {
             task.charge(slot.part());
         }
         if task.stopped.is_some() {

@@ -11,6 +11,7 @@ use rustc_hash::FxHashSet;
 
 use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 use super::credentials::is_failed_signature;
+use super::entry::TaskIx;
 use super::key::TaskId;
 use super::task::Block;
 use super::time::Time;
@@ -319,7 +320,7 @@ impl Pipeline {
         }
     }
 
-    fn unblock_stopped(&mut self, ix: usize, now: Time, out: &mut Effects) {
+    fn unblock_stopped(&mut self, ix: TaskIx, now: Time, out: &mut Effects) {
         let task = &mut self.tasks[ix];
         if task.block.as_ref().is_some_and(|block| block.reason == Block::Stopped) {
             task.unblock();
@@ -329,7 +330,7 @@ impl Pipeline {
     }
 
     /// A task has got its state: one that OMS lists as stopped begins blocked. That was told when it was listed.
-    pub(super) fn begin_as_listed(&mut self, ix: usize, now: Time) {
+    pub(super) fn begin_as_listed(&mut self, ix: TaskIx, now: Time) {
         if self.discovery.as_ref().is_some_and(|discovery| discovery.says_stopped(&self.tasks[ix].id)) {
             self.task_is_stopped(ix, LISTED_STOPPED, now, &mut Effects::default());
         }

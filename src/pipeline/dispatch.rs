@@ -72,7 +72,7 @@ impl Pipeline {
 
     fn readiness(&mut self, ix: TaskIx, now: Time) -> Readiness {
         let flush = self.drain.is_some();
-        self.tasks[ix].readiness(&self.entries, &self.settings, flush, now)
+        self.tasks[ix].readiness(&mut self.entries, &self.settings, flush, now)
     }
 
     fn gate(&mut self, now: Time) -> Gate {
@@ -106,7 +106,7 @@ impl Pipeline {
         }
         let mut keys = SmallVec::new();
         while keys.len() < self.settings.max_keys
-            && let Some(id) = task.pending.pop(&self.entries)
+            && let Some(id) = task.pending.pop(&mut self.entries)
         {
             keys.push(id);
         }

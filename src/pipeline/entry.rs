@@ -2,23 +2,28 @@
 
 use smallvec::SmallVec;
 
+use super::chain::{Linked, Links};
 use super::key::EncodedKey;
 use super::ledger::Seq;
+use super::pending::Place;
+use super::table::{Id, Table};
 use super::time::Time;
 
 /// Index of an entry in [`Entries`].
-pub type EntryId = usize;
+pub type EntryId = Id;
 /// Index of a task in the task table.
-pub type TaskIx = usize;
+pub type TaskIx = Id;
 /// Index of an assigned partition.
-pub type PartitionIx = usize;
+pub type PartitionIx = Id;
 
 /// A record that waits for a key: its partition and its place in that partition's ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RecordRef {
     /// The partition.
     pub partition: PartitionIx,
-    /// The record's place in its ledger.
+    /// Where it is in its ledger.
+    pub slot: Id,
+    /// Tells it from a later record in the same place.
     pub seq: Seq,
 }
 
@@ -29,8 +34,6 @@ pub struct Entry {
     pub task: TaskIx,
     /// The key, encoded.
     pub key: EncodedKey,
-    /// Unique for ever: tells this entry from a later one at the same index.
-    pub serial: u64,
     /// Everything that settles with this key, oldest first.
     pub records: SmallVec<[RecordRef; 1]>,
     /// When the oldest of them was taken in; the entry's age counts from here.
@@ -45,23 +48,27 @@ pub struct Entry {
     pub faulted_at: Time,
     /// Whether a revoke waits for it.
     pub owed: bool,
+    /// Where it waits; kept by its task's [`Pending`](super::pending::Pending), as are its neighbours there.
+    pub(super) place: Place,
+    links: Links,
+}
+
+impl Linked for Entry {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
 }
 
 /// All entries, waiting and sent.
 #[derive(Debug, Default)]
-pub struct Entries {
-    slab: slab::Slab<Entry>,
-    serials: u64,
-}
+pub struct Entries(Table<Entry>);
 
 impl Entries {
     /// A new entry that waits for one record.
     pub fn insert(&mut self, task: TaskIx, key: EncodedKey, record: RecordRef, now: Time) -> EntryId {
-        self.serials += 1;
-        self.slab.insert(Entry {
+        self.0.insert(Entry {
             task,
             key,
-            serial: self.serials,
             records: SmallVec::from_buf([record]),
             first_seen: now,
             ready_at: now,
@@ -69,47 +76,58 @@ impl Entries {
             faults: 0,
             faulted_at: now,
             owed: false,
+            place: Place::Out,
+            links: Links::LOOSE,
         })
     }
 
-    /// The entry at `id`, unless another one took its place.
-    #[must_use]
-    pub fn live(&self, id: EntryId, serial: u64) -> Option<&Entry> {
-        self.slab.get(id).filter(|entry| entry.serial == serial)
+    /// The entries, for the chains that they are in.
+    pub(super) fn table(&mut self) -> &mut Table<Entry> {
+        &mut self.0
     }
 
     /// Takes the entry out.
     pub fn remove(&mut self, id: EntryId) -> Entry {
-        self.slab.remove(id)
+        self.0.remove(id)
     }
 
     /// All entries.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (EntryId, &mut Entry)> {
-        self.slab.iter_mut()
+        self.0.iter_mut()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slab.len()
+        self.0.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.0.is_empty()
     }
 }
 
 impl std::ops::Index<EntryId> for Entries {
     type Output = Entry;
     fn index(&self, id: EntryId) -> &Entry {
-        &self.slab[id]
+        &self.0[id]
     }
 }
 
 impl std::ops::IndexMut<EntryId> for Entries {
     fn index_mut(&mut self, id: EntryId) -> &mut Entry {
-        &mut self.slab[id]
+        &mut self.0[id]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_entries_are_88_megabytes_beside_their_keys() {
+        assert_eq!(size_of::<Entry>(), 88);
     }
 }

@@ -44,6 +44,24 @@ pub struct Refusal {
     pub request_id: Option<Box<str>>,
 }
 
+/// What has failed in a record so far; nearly always nothing, which costs no more than a pointer.
+#[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "a vector would be three times as large in each of a million slots")]
+pub struct Failures(Option<Box<Vec<Failure>>>);
+
+impl Failures {
+    /// Adds a failure, to those of its kind if there are any.
+    pub fn gather(&mut self, failure: Failure) {
+        failure.gather_into(self.0.get_or_insert_default());
+    }
+
+    /// Takes them out and leaves none.
+    #[must_use]
+    pub fn take(&mut self) -> Vec<Failure> {
+        self.0.take().map_or_else(Vec::new, |failures| *failures)
+    }
+}
+
 /// One kind of failure in one record, with all its keys that failed so.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {

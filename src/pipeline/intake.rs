@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::kept::Kept;
 use super::key::{EncodedKey, KeyEncoding, KeyError, TaskId};
+use super::partition::PartitionName;
 use super::record::Record;
 use super::route::{RouteError, Routes};
 use crate::formats::{self, Action, Change, DecodeOptions, Format, Outcome, Reason};
@@ -13,12 +15,23 @@ use crate::formats::{self, Action, Change, DecodeOptions, Format, Outcome, Reaso
 /// A record with what has to be done for it. With neither changes nor rejects it is settled as skipped.
 #[derive(Debug)]
 pub struct Incoming {
-    /// The record, shared with the dead letters that may be made of it.
-    pub record: Arc<Record>,
+    /// Where it was read.
+    pub at: PartitionName,
+    /// The record.
+    pub record: Kept,
     /// Object changes to submit, in the record's order. A key may occur more than once.
     pub changes: SmallVec<[(TaskId, EncodedKey); 1]>,
     /// What can never be submitted; dead-lettered once the changes have their verdicts.
     pub rejects: Vec<Reject>,
+}
+
+impl Incoming {
+    /// A record that was decoded and routed.
+    #[must_use]
+    pub fn new(record: &Record, changes: SmallVec<[(TaskId, EncodedKey); 1]>, rejects: Vec<Reject>) -> Self {
+        let at = PartitionName { topic: Arc::clone(&record.topic), partition: record.partition };
+        Self { at, record: Kept::new(record), changes, rejects }
+    }
 }
 
 /// A part of a record that can never be submitted.
@@ -108,7 +121,7 @@ impl Intake {
             return Err(record);
         }
         counts.drain().for_each(|(counted, count)| tally.add_all(counted, count));
-        Ok(Incoming { record: Arc::new(record), changes, rejects })
+        Ok(Incoming::new(&record, changes, rejects))
     }
 
     /// What becomes of a change once it is routed and policies are applied: for a sync the task and the key, or nothing

@@ -2,11 +2,11 @@
 //! Only unsettled records cost memory: neither offsets that never came nor records that are settled behind one that is
 //! not, of which there may be very many while a task is held.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use super::failure::Failure;
-use super::record::Record;
+use super::chain::{Chain, Linked, Links};
+use super::entry::{PartitionIx, RecordRef};
+use super::failure::Failures;
+use super::kept::Kept;
+use super::table::Table;
 use super::time::Time;
 
 /// Place of a record in its partition's ledger; counts up from 0 for the life of an assignment.
@@ -27,7 +27,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Slot {
     /// The record.
-    pub record: Arc<Record>,
+    pub record: Kept,
     /// When the pipeline took it in.
     pub admitted: Time,
     /// Verdicts and acknowledgements that it still waits for.
@@ -39,36 +39,56 @@ pub struct Slot {
     /// The worst that happened to a part of it so far.
     pub outcome: Outcome,
     /// What failed for good, by kind; becomes dead letters when nothing else is open.
-    pub failures: Vec<Failure>,
+    pub failures: Failures,
+}
+
+/// A slot among the other unsettled ones.
+#[derive(Debug)]
+struct Place {
+    seq: Seq,
+    links: Links,
+    slot: Slot,
+}
+
+impl Linked for Place {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
 }
 
 /// The unsettled records of one partition.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    slots: BTreeMap<Seq, Slot>,
+    slots: Table<Place>,
+    /// In the order in which they were read.
+    order: Chain,
     /// Records that were read.
     read: Seq,
     end: Option<i64>,
 }
 
 impl Ledger {
-    /// Appends a record that was just read.
-    pub fn push(&mut self, slot: Slot) -> Seq {
+    /// Appends a record that was just read. `partition` goes into what refers to it.
+    pub fn push(&mut self, partition: PartitionIx, slot: Slot) -> RecordRef {
         let seq = self.read;
         self.read += 1;
-        self.end = Some(slot.record.offset + 1);
-        self.slots.insert(seq, slot);
-        seq
+        self.end = Some(slot.record.offset() + 1);
+        let id = self.slots.insert(Place { seq, links: Links::LOOSE, slot });
+        self.order.push(id, &mut self.slots);
+        RecordRef { partition, slot: id, seq }
     }
 
     /// The slot of a record that is not settled.
-    pub fn slot(&mut self, seq: Seq) -> Option<&mut Slot> {
-        self.slots.get_mut(&seq)
+    pub fn slot(&mut self, record: RecordRef) -> Option<&mut Slot> {
+        let place = self.slots.get_mut(record.slot)?;
+        (place.seq == record.seq).then_some(&mut place.slot)
     }
 
     /// Takes a record out that is settled.
-    pub fn settle(&mut self, seq: Seq) -> Option<Slot> {
-        self.slots.remove(&seq)
+    pub fn settle(&mut self, record: RecordRef) -> Option<Slot> {
+        self.slot(record)?;
+        self.order.remove(record.slot, &mut self.slots);
+        Some(self.slots.remove(record.slot).slot)
     }
 
     /// Learns that there is nothing to read below `offset`: control records and compacted ones count as read. Whether
@@ -84,7 +104,7 @@ impl Ledger {
     /// The next offset to read after a crash: all before it is settled. `None` before anything is known.
     #[must_use]
     pub fn commit_point(&self) -> Option<i64> {
-        self.slots.first_key_value().map_or(self.end, |(_, slot)| Some(slot.record.offset))
+        self.first().map_or(self.end, |first| Some(first.slot.record.offset()))
     }
 
     /// The next offset after the last one that was read.
@@ -96,7 +116,7 @@ impl Ledger {
     /// Records that are read and not behind the commit point; those that are settled among them are only counted.
     #[must_use]
     pub fn uncommitted(&self) -> usize {
-        let first = self.slots.first_key_value().map_or(self.read, |(seq, _)| *seq);
+        let first = self.first().map_or(self.read, |first| first.seq);
         usize::try_from(self.read - first).unwrap_or(usize::MAX)
     }
 
@@ -109,13 +129,17 @@ impl Ledger {
     /// When the oldest unsettled record was taken in.
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
-        self.slots.first_key_value().map(|(_, slot)| slot.admitted)
+        self.first().map(|first| first.slot.admitted)
+    }
+
+    fn first(&self) -> Option<&Place> {
+        self.slots.get(self.order.first()?)
     }
 
     /// The charges of everything unsettled, added up.
     #[must_use]
     pub fn charged(&self) -> (usize, usize) {
-        let charges = self.slots.values().map(|slot| slot.charge);
+        let charges = self.slots.iter().map(|(_, place)| place.slot.charge);
         charges.fold((0, 0), |sum, charge| (sum.0 + charge.0 as usize, sum.1 + charge.1 as usize))
     }
 }
@@ -131,23 +155,24 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::record::Record;
 
     fn slot(offset: i64) -> Slot {
         Slot {
-            record: Arc::new(Record::at("t", 0, offset)),
+            record: Kept::new(&Record::at("t", 0, offset)),
             admitted: Time::START,
             open: 1,
             charge: (1, 200),
             has_ended: false,
             outcome: Outcome::Skipped,
-            failures: Vec::new(),
+            failures: Failures::default(),
         }
     }
 
     #[test]
     fn the_commit_point_never_passes_an_unsettled_record() {
         let mut ledger = Ledger::default();
-        let seqs = [10, 11, 20].map(|offset| ledger.push(slot(offset)));
+        let seqs = [10, 11, 20].map(|offset| ledger.push(0, slot(offset)));
         ledger.settle(seqs[1]).unwrap();
         assert_eq!(ledger.commit_point(), Some(10));
         ledger.settle(seqs[0]).unwrap();
@@ -161,7 +186,7 @@ mod tests {
     fn the_end_of_the_partition_counts_only_when_nothing_is_unsettled() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.commit_point(), None);
-        let seq = ledger.push(slot(5));
+        let seq = ledger.push(0, slot(5));
         ledger.ended(9);
         assert_eq!(ledger.commit_point(), Some(5));
         ledger.settle(seq).unwrap();
@@ -171,14 +196,41 @@ mod tests {
     #[test]
     fn a_million_records_settled_behind_one_that_is_not_are_counted_and_cost_nothing() {
         let mut ledger = Ledger::default();
-        let held = ledger.push(slot(0));
+        let held = ledger.push(0, slot(0));
         for offset in 1..=1_000_000 {
-            let seq = ledger.push(slot(offset));
+            let seq = ledger.push(0, slot(offset));
             ledger.settle(seq).unwrap();
         }
         assert_eq!((ledger.uncommitted(), ledger.unsettled(), ledger.charged()), (1_000_001, 1, (1, 200)));
         assert_eq!(ledger.commit_point(), Some(0));
         ledger.settle(held).unwrap();
         assert_eq!((ledger.uncommitted(), ledger.commit_point()), (0, Some(1_000_001)));
+    }
+
+    #[test]
+    fn what_is_settled_is_not_found_again_even_where_another_record_took_its_place() {
+        let mut ledger = Ledger::default();
+        let first = ledger.push(0, slot(0));
+        ledger.settle(first).unwrap();
+        let second = ledger.push(0, slot(1));
+        assert_eq!(second.slot, first.slot);
+        assert!(ledger.slot(first).is_none() && ledger.settle(first).is_none());
+        assert_eq!(ledger.slot(second).unwrap().record.offset(), 1);
+    }
+
+    #[test]
+    fn the_commit_point_is_the_oldest_unsettled_record_in_whatever_order_they_are_settled() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut ledger, mut unsettled) = (Ledger::default(), Vec::new());
+        for offset in 0..2_000 {
+            unsettled.push(ledger.push(0, slot(offset)));
+            while unsettled.len() > 20 || random.bool() && !unsettled.is_empty() {
+                let settled = unsettled.remove(random.usize(..unsettled.len()));
+                assert!(ledger.settle(settled).is_some());
+            }
+            let oldest = unsettled.first().map_or(ledger.read, |record| record.seq);
+            assert_eq!(ledger.commit_point(), Some(i64::try_from(oldest).unwrap()));
+            assert_eq!((ledger.unsettled(), ledger.uncommitted() as u64), (unsettled.len(), ledger.read - oldest));
+        }
     }
 }

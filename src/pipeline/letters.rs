@@ -167,7 +167,7 @@ impl Pipeline {
         };
         let more = parts.len() - 1;
         partition.letters += more;
-        if let Some(slot) = partition.ledger.slot(source.seq) {
+        if let Some(slot) = partition.ledger.slot(source) {
             slot.open += u32::try_from(more).unwrap_or(u32::MAX);
         }
         if self.letters.all.remove(id).sent.is_some() {
@@ -198,7 +198,7 @@ impl Pipeline {
         self.letters.all.remove(id);
         if let Some(partition) = live {
             partition.letters -= 1;
-            if let Some(slot) = partition.ledger.slot(source.seq) {
+            if let Some(slot) = partition.ledger.slot(source) {
                 slot.outcome = Outcome::DeadLettered;
             }
             self.close_one(source);

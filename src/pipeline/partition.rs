@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::entry::{PartitionIx, TaskIx};
 use super::ledger::Ledger;
+use super::table::Table;
 
 /// A partition as Kafka names it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -49,14 +50,14 @@ pub struct Partition {
 /// All assigned partitions.
 #[derive(Debug, Default)]
 pub struct Partitions {
-    slab: slab::Slab<Partition>,
+    table: Table<Partition>,
     by_name: FxHashMap<PartitionName, PartitionIx>,
 }
 
 impl Partitions {
     /// Adds a partition that was just assigned.
     pub fn insert(&mut self, name: PartitionName, epoch: u64, committed: Option<i64>) -> PartitionIx {
-        let ix = self.slab.insert(Partition {
+        let ix = self.table.insert(Partition {
             name: name.clone(),
             epoch,
             ledger: Ledger::default(),
@@ -73,7 +74,7 @@ impl Partitions {
 
     /// Takes a partition out.
     pub fn remove(&mut self, ix: PartitionIx) -> Partition {
-        let partition = self.slab.remove(ix);
+        let partition = self.table.remove(ix);
         self.by_name.remove(&partition.name);
         partition
     }
@@ -86,7 +87,7 @@ impl Partitions {
 
     /// The partition at `ix`, if it is still of that assignment.
     pub fn of_epoch(&mut self, ix: PartitionIx, epoch: u64) -> Option<&mut Partition> {
-        self.slab.get_mut(ix).filter(|partition| partition.epoch == epoch)
+        self.table.get_mut(ix).filter(|partition| partition.epoch == epoch)
     }
 
     /// The same, if its records are not detached.
@@ -96,36 +97,36 @@ impl Partitions {
 
     /// All partitions.
     pub fn iter(&self) -> impl Iterator<Item = (PartitionIx, &Partition)> {
-        self.slab.iter()
+        self.table.iter()
     }
 
     /// All partitions.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (PartitionIx, &mut Partition)> {
-        self.slab.iter_mut()
+        self.table.iter_mut()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slab.len()
+        self.table.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.table.is_empty()
     }
 }
 
 impl std::ops::Index<PartitionIx> for Partitions {
     type Output = Partition;
     fn index(&self, ix: PartitionIx) -> &Partition {
-        &self.slab[ix]
+        &self.table[ix]
     }
 }
 
 impl std::ops::IndexMut<PartitionIx> for Partitions {
     fn index_mut(&mut self, ix: PartitionIx) -> &mut Partition {
-        &mut self.slab[ix]
+        &mut self.table[ix]
     }
 }

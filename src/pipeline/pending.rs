@@ -1,12 +1,14 @@
 //! The keys of one task that wait to be sent: one entry a key, oldest first, with those that back off set aside.
-//! Every operation costs at most O(log n) of what waits, but for [`Pending::retain`], which a revoke calls once.
+//! Every operation costs at most O(log n) of what waits, but for [`Pending::hurry`] and [`Pending::retain`], which a revoke
+//! calls once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, BuildHasherDefault};
 
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
+use super::chain::Chain;
 use super::entry::{Entries, Entry, EntryId};
 use super::key::EncodedKey;
 use super::time::Time;
@@ -17,13 +19,28 @@ pub struct Pending {
     /// Every waiting entry, by key.
     by_key: HashTable<EntryId>,
     /// Wanted by a revoke: sent before all others.
-    urgent: VecDeque<(EntryId, u64)>,
-    /// New ones, in order of arrival. May hold entries that are gone; their serial tells.
-    fresh: VecDeque<(EntryId, u64)>,
+    urgent: Chain,
+    /// New ones, in order of arrival.
+    fresh: Chain,
     /// Came back unsent or unanswered and may go again, by age.
-    returned: BTreeMap<(Time, u64), EntryId>,
+    returned: BTreeSet<(Time, EntryId)>,
     /// Came back and back off, by the moment at which they may go again.
-    delayed: BTreeMap<(Time, u64), EntryId>,
+    delayed: BTreeSet<(Time, EntryId)>,
+}
+
+/// Where an entry waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Nowhere: it is sent, or part of an event that stays as it is.
+    Out,
+    /// Wanted by a revoke.
+    Urgent,
+    /// New.
+    Fresh,
+    /// Came back and may go again.
+    Returned,
+    /// Backs off.
+    Delayed,
 }
 
 impl Pending {
@@ -34,90 +51,68 @@ impl Pending {
     }
 
     /// A new entry begins to wait.
-    pub fn push(&mut self, id: EntryId, entries: &Entries) {
+    pub fn push(&mut self, id: EntryId, entries: &mut Entries) {
         self.index(id, entries);
-        self.fresh.push_back((id, entries[id].serial));
+        self.fresh.push(id, entries.table());
+        entries[id].place = Place::Fresh;
     }
 
     /// An entry comes back and may go again at its `ready_at`.
-    pub fn push_back(&mut self, id: EntryId, now: Time, entries: &Entries) {
+    pub fn push_back(&mut self, id: EntryId, now: Time, entries: &mut Entries) {
         self.index(id, entries);
-        let Entry { serial, first_seen, ready_at, .. } = entries[id];
-        if ready_at <= now {
-            self.returned.insert((first_seen, serial), id);
+        let entry = &mut entries[id];
+        if entry.ready_at <= now {
+            self.returned.insert((entry.first_seen, id));
+            entry.place = Place::Returned;
         } else {
-            self.delayed.insert((ready_at, serial), id);
+            self.delayed.insert((entry.ready_at, id));
+            entry.place = Place::Delayed;
         }
     }
 
-    /// Stops to index an entry that is about to be absorbed by another one of the same key.
-    pub fn forget(&mut self, id: EntryId, entries: &Entries) {
-        let Entry { serial, first_seen, ready_at, ref key, .. } = entries[id];
-        if let Ok(found) = self.by_key.find_entry(hash(key), |other| *other == id) {
+    /// Takes out an entry that waits.
+    pub fn take(&mut self, id: EntryId, entries: &mut Entries) {
+        if let Ok(found) = self.by_key.find_entry(hash(&entries[id].key), |other| *other == id) {
             found.remove();
         }
-        self.returned.remove(&(first_seen, serial));
-        self.delayed.remove(&(ready_at, serial));
+        self.leave(id, entries);
     }
 
     /// Lets entries whose backoff has ended go again.
-    pub fn wake(&mut self, now: Time, entries: &Entries) {
-        while let Some(first) = self.delayed.first_entry() {
-            if first.key().0 > now {
+    pub fn wake(&mut self, now: Time, entries: &mut Entries) {
+        while let Some((ready, id)) = self.delayed.first().copied() {
+            if ready > now {
                 return;
             }
-            let id = first.remove();
-            self.returned.insert((entries[id].first_seen, entries[id].serial), id);
+            self.delayed.pop_first();
+            self.returned.insert((entries[id].first_seen, id));
+            entries[id].place = Place::Returned;
         }
     }
 
     /// Takes the next entry to send: what a revoke wants first, then by age.
-    pub fn pop(&mut self, entries: &Entries) -> Option<EntryId> {
-        let id = self.pop_urgent(entries).or_else(|| self.pop_oldest(entries))?;
-        if let Ok(found) = self.by_key.find_entry(hash(&entries[id].key), |other| *other == id) {
-            found.remove();
-        }
+    pub fn pop(&mut self, entries: &mut Entries) -> Option<EntryId> {
+        let id = self.urgent.first().or_else(|| self.first_by_age(entries))?;
+        self.take(id, entries);
         Some(id)
     }
 
-    fn pop_urgent(&mut self, entries: &Entries) -> Option<EntryId> {
-        self.skip_gone(entries);
-        self.urgent.pop_front().map(|(id, _)| id)
-    }
-
-    fn pop_oldest(&mut self, entries: &Entries) -> Option<EntryId> {
-        self.skip_gone(entries);
-        let fresh = self.fresh.front().map(|(id, serial)| (entries[*id].first_seen, *serial));
-        let returned = self.returned.first_key_value().map(|(age, _)| *age);
-        match (fresh, returned) {
-            (Some(fresh), Some(returned)) if fresh < returned => self.fresh.pop_front().map(|(id, _)| id),
-            (_, Some(_)) => self.returned.pop_first().map(|(_, id)| id),
-            _ => self.fresh.pop_front().map(|(id, _)| id),
-        }
-    }
-
-    /// Drops what is no longer there from the front of the queues.
-    fn skip_gone(&mut self, entries: &Entries) {
-        for queue in [&mut self.urgent, &mut self.fresh] {
-            while queue.front().is_some_and(|(id, serial)| entries.live(*id, *serial).is_none()) {
-                queue.pop_front();
-            }
-        }
+    fn first_by_age(&self, entries: &Entries) -> Option<EntryId> {
+        let fresh = self.fresh.first().map(|id| (entries[id].first_seen, id));
+        fresh.into_iter().chain(self.returned.first().copied()).min().map(|(_, id)| id)
     }
 
     /// When the oldest entry that may go now began to wait.
-    pub fn oldest(&mut self, entries: &Entries) -> Option<Time> {
-        self.skip_gone(entries);
-        let queued = [self.urgent.front(), self.fresh.front()].into_iter().flatten();
-        let fresh = queued.map(|(id, _)| entries[*id].first_seen).min();
-        let returned = self.returned.first_key_value().map(|((age, _), _)| *age);
-        fresh.into_iter().chain(returned).min()
+    #[must_use]
+    pub fn oldest(&self, entries: &Entries) -> Option<Time> {
+        let first = self.urgent.first().into_iter().chain(self.first_by_age(entries));
+        first.map(|id| entries[id].first_seen).min()
     }
 
     /// When the first entry that backs off may go again.
     #[must_use]
     pub fn next_wake(&self) -> Option<Time> {
-        self.delayed.first_key_value().map(|((ready, _), _)| *ready)
+        self.delayed.first().map(|(ready, _)| *ready)
     }
 
     /// Entries that may go now.
@@ -144,55 +139,48 @@ impl Pending {
     }
 
     /// Whether a revoke waits for an entry here.
-    pub fn has_urgent(&mut self, entries: &Entries) -> bool {
-        self.skip_gone(entries);
-        !self.urgent.is_empty()
+    #[must_use]
+    pub fn has_urgent(&self) -> bool {
+        self.urgent.first().is_some()
     }
 
     /// Moves the entries that may go now and that `wanted` picks to the front, in order of age, and names all that are
     /// there then. O(n).
-    pub fn hurry(&mut self, entries: &Entries, wanted: impl Fn(&Entry) -> bool) -> Vec<EntryId> {
-        let mut picked: Vec<(Time, u64, EntryId)> = Vec::new();
-        self.fresh.retain(|(id, serial)| match entries.live(*id, *serial) {
-            Some(entry) if wanted(entry) => {
-                picked.push((entry.first_seen, *serial, *id));
-                false
-            }
-            live => live.is_some(),
-        });
-        self.returned.retain(|(age, serial), id| {
-            let stays = !wanted(&entries[*id]);
-            if !stays {
-                picked.push((*age, *serial, *id));
-            }
-            stays
-        });
+    pub fn hurry(&mut self, entries: &mut Entries, wanted: impl Fn(&Entry) -> bool) -> Vec<EntryId> {
+        let may_go = |place| matches!(place, Place::Fresh | Place::Returned);
+        let picks = |id: &EntryId| may_go(entries[*id].place) && wanted(&entries[*id]);
+        let mut picked: Vec<_> = self.ids().filter(picks).map(|id| (entries[id].first_seen, id)).collect();
         picked.sort_unstable();
-        self.urgent.extend(picked.into_iter().map(|(_, serial, id)| (id, serial)));
-        self.urgent.retain(|(id, serial)| entries.live(*id, *serial).is_some());
-        self.urgent.iter().map(|(id, _)| *id).collect()
+        for (_, id) in picked {
+            self.leave(id, entries);
+            self.urgent.push(id, entries.table());
+            entries[id].place = Place::Urgent;
+        }
+        self.urgent.ids(entries.table())
     }
 
     /// Forgets the entries that `keep` does not want, and gives them back. O(n).
-    pub fn retain(&mut self, entries: &Entries, keep: impl Fn(&Entry) -> bool) -> Vec<EntryId> {
-        let mut gone = Vec::new();
-        self.by_key.retain(|id| {
-            let stays = keep(&entries[*id]);
-            if !stays {
-                gone.push(*id);
-            }
-            stays
-        });
-        let stays = |id: &EntryId, serial: u64| entries.live(*id, serial).is_some_and(&keep);
-        self.urgent.retain(|(id, serial)| stays(id, *serial));
-        self.fresh.retain(|(id, serial)| stays(id, *serial));
-        self.returned.retain(|(_, serial), id| stays(id, *serial));
-        self.delayed.retain(|(_, serial), id| stays(id, *serial));
+    pub fn retain(&mut self, entries: &mut Entries, keep: impl Fn(&Entry) -> bool) -> Vec<EntryId> {
+        let gone: Vec<EntryId> = self.ids().filter(|id| !keep(&entries[*id])).collect();
+        for id in &gone {
+            self.take(*id, entries);
+        }
         gone
     }
 
     fn index(&mut self, id: EntryId, entries: &Entries) {
         self.by_key.insert_unique(hash(&entries[id].key), id, |other| hash(&entries[*other].key));
+    }
+
+    fn leave(&mut self, id: EntryId, entries: &mut Entries) {
+        let Entry { first_seen, ready_at, .. } = entries[id];
+        match std::mem::replace(&mut entries[id].place, Place::Out) {
+            Place::Out => {}
+            Place::Urgent => self.urgent.remove(id, entries.table()),
+            Place::Fresh => self.fresh.remove(id, entries.table()),
+            Place::Returned => drop(self.returned.remove(&(first_seen, id))),
+            Place::Delayed => drop(self.delayed.remove(&(ready_at, id))),
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Pipeline {
                 continue;
             }
             let wanted = |entry: &super::entry::Entry| entry.records.iter().any(|r| partitions[r.partition].revoking);
-            owed.extend(task.pending.hurry(&self.entries, wanted));
+            owed.extend(task.pending.hurry(&mut self.entries, wanted));
             let ready = task.parts.iter().take_while(|((at, _), _)| *at <= now);
             owed.extend(ready.flat_map(|(_, part)| &part.entries));
             owed.extend(task.doomed.iter().flat_map(|doomed| &doomed.event.entries));
@@ -177,7 +177,7 @@ impl Pipeline {
         for (_, entry) in self.entries.iter_mut() {
             entry.records.retain(|record| {
                 let partition = &mut partitions[record.partition];
-                if let Some(slot) = partition.ledger.slot(record.seq).filter(|_| partition.detached) {
+                if let Some(slot) = partition.ledger.slot(*record).filter(|_| partition.detached) {
                     tasks[entry.task].refund(slot.part());
                 }
                 !partition.detached
@@ -188,7 +188,7 @@ impl Pipeline {
             revoke.owed = 0;
         }
         for (_, task) in self.tasks.iter_mut() {
-            let mut dropped = task.pending.retain(&self.entries, |entry| !entry.records.is_empty());
+            let mut dropped = task.pending.retain(&mut self.entries, |entry| !entry.records.is_empty());
             let doomed = task.doomed.iter_mut().map(|doomed| &mut doomed.event);
             for part in task.parts.values_mut().chain(doomed) {
                 part.entries.retain(|id| {

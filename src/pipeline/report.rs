@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Pipeline;
 use super::answer::HoldReason;
 use super::discovery::{Discovery, RoutesReport};
-use super::entry::TaskIx;
+use super::entry::{EntryId, TaskIx};
 use super::event::Origin;
 use super::hold::Hold;
 use super::key::TaskId;
@@ -226,7 +226,7 @@ impl Pipeline {
     }
 }
 
-fn lone_keys(task: &Task) -> impl Iterator<Item = usize> {
+fn lone_keys(task: &Task) -> impl Iterator<Item = EntryId> {
     let lone = task.parts.values().filter(|part| part.origin == Origin::Faulted && part.entries.len() == 1);
     lone.filter(|part| part.attempts > 0).filter_map(|part| part.entries.first().copied())
 }

@@ -1,6 +1,5 @@
 //! From answer to settled: what each verdict does to the keys of an event, and to the records that wait for them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
@@ -128,12 +127,12 @@ impl Pipeline {
             let entry = self.entries.remove(id);
             self.breaker.key_accepted(event.task, &entry.key);
             for record in entry.records {
-                let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) else {
+                let Some(slot) = self.partitions[record.partition].ledger.slot(record) else {
                     continue;
                 };
                 slot.outcome = slot.outcome.max(Outcome::Accepted);
                 self.tasks[event.task].refund(slot.part());
-                out.accepted_timestamps_ms.extend(slot.record.timestamp_ms);
+                out.accepted_timestamps_ms.extend(slot.record.timestamp_ms());
                 self.close_one(record);
             }
         }
@@ -169,9 +168,9 @@ impl Pipeline {
             self.breaker.key_refused(event.task, &entry.key, &mut self.random);
             let failure = Failure::refused(&entry.key, &id, reason, &answer, entry.attempts, now);
             for record in entry.records {
-                if let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) {
+                if let Some(slot) = self.partitions[record.partition].ledger.slot(record) {
                     self.tasks[event.task].refund(slot.part());
-                    failure.clone().gather_into(&mut slot.failures);
+                    slot.failures.gather(failure.clone());
                     self.close_one(record);
                 }
             }
@@ -256,7 +255,7 @@ impl Pipeline {
     fn wait_again(&mut self, id: EntryId, now: Time) {
         let task = &mut self.tasks[self.entries[id].task];
         if let Some(waiting) = task.pending.find(&self.entries[id].key, &self.entries) {
-            task.pending.forget(waiting, &self.entries);
+            task.pending.take(waiting, &mut self.entries);
             self.release(waiting);
             let younger = self.entries.remove(waiting);
             let entry = &mut self.entries[id];
@@ -264,12 +263,12 @@ impl Pipeline {
             entry.records.extend(younger.records);
         }
         let task = &mut self.tasks[self.entries[id].task];
-        task.pending.push_back(id, now, &self.entries);
+        task.pending.push_back(id, now, &mut self.entries);
     }
 
     /// A verdict or an acknowledgement that a record waited for has come.
     pub(super) fn close_one(&mut self, record: RecordRef) {
-        let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) else {
+        let Some(slot) = self.partitions[record.partition].ledger.slot(record) else {
             return;
         };
         slot.open -= 1;
@@ -281,15 +280,15 @@ impl Pipeline {
     /// Nothing of a record is open: its failures become dead letters; without any it is settled.
     pub(super) fn finish(&mut self, record: RecordRef) {
         let partition = &mut self.partitions[record.partition];
-        let Some(slot) = partition.ledger.slot(record.seq) else {
+        let Some(slot) = partition.ledger.slot(record) else {
             return;
         };
-        let failures = std::mem::take(&mut slot.failures);
+        let failures = slot.failures.take();
         if !std::mem::replace(&mut slot.has_ended, true) {
             self.breaker.record_ended(failures.len());
         }
         if !failures.is_empty() {
-            let source = Arc::clone(&slot.record);
+            let source = slot.record.share(&partition.name);
             slot.open = u32::try_from(failures.len()).unwrap_or(u32::MAX);
             let epoch = partition.epoch;
             for failure in failures {
@@ -299,8 +298,8 @@ impl Pipeline {
             }
             return;
         }
-        if let Some(slot) = partition.ledger.settle(record.seq) {
-            self.settled.count(&slot.record.topic, slot.outcome);
+        if let Some(slot) = partition.ledger.settle(record) {
+            self.settled.count(&partition.name.topic, slot.outcome);
             self.budget.refund(slot.charge.0 as usize, slot.charge.1 as usize);
         }
         self.pauses_changed |= partition.paused;

@@ -53,9 +53,9 @@ impl Pipeline {
         if !task.block.as_ref().is_some_and(probes_later) {
             return; // a probe is due or out: its answer comes back here
         }
-        task.pending.wake(Time::NEVER, &self.entries);
+        task.pending.wake(Time::NEVER, &mut self.entries);
         let mut entries = SmallVec::new();
-        while let Some(id) = task.pending.pop(&self.entries) {
+        while let Some(id) = task.pending.pop(&mut self.entries) {
             entries.push(id);
         }
         entries.extend(std::mem::take(&mut task.parts).into_values().flat_map(|part| part.entries));

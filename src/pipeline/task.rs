@@ -12,6 +12,7 @@ use super::key::TaskId;
 use super::pending::Pending;
 use super::pressure::Pressure;
 use super::settings::Settings;
+use super::table::Table;
 use super::time::Time;
 use super::trust::CredentialsNumber;
 
@@ -111,7 +112,7 @@ impl Task {
     }
 
     /// When it may send, by its own state alone. With `flush` nothing waits for company.
-    pub fn readiness(&mut self, entries: &Entries, settings: &Settings, flush: bool, now: Time) -> Readiness {
+    pub fn readiness(&mut self, entries: &mut Entries, settings: &Settings, flush: bool, now: Time) -> Readiness {
         if self.in_flight >= self.pressure.limit() {
             return Readiness::Idle;
         }
@@ -130,7 +131,7 @@ impl Task {
     }
 
     fn work_at(&mut self, entries: &Entries, settings: &Settings, flush: bool, now: Time) -> Option<Time> {
-        if self.pending.sendable() >= settings.max_keys || self.pending.has_urgent(entries) {
+        if self.pending.sendable() >= settings.max_keys || self.pending.has_urgent() {
             return Some(now);
         }
         let linger = if flush { std::time::Duration::ZERO } else { settings.linger };
@@ -181,7 +182,7 @@ impl Task {
 /// All tasks with state; who may send, in turn; and when others may.
 #[derive(Debug, Default)]
 pub struct Tasks {
-    slab: slab::Slab<Task>,
+    table: Table<Task>,
     by_id: FxHashMap<TaskId, TaskIx>,
     queue: VecDeque<TaskIx>,
     timers: BTreeSet<(Time, TaskIx)>,
@@ -196,12 +197,12 @@ impl Tasks {
         if let Some(ix) = self.by_id.get(id) {
             return (*ix, false);
         }
-        if self.slab.len() >= settings.max_tasks
+        if self.table.len() >= settings.max_tasks
             && let Some(idle) = self.idle()
         {
             self.remove(idle);
         }
-        let ix = self.slab.insert(Task::new(id.clone(), settings));
+        let ix = self.table.insert(Task::new(id.clone(), settings));
         self.by_id.insert(id.clone(), ix);
         (ix, true)
     }
@@ -214,21 +215,21 @@ impl Tasks {
 
     /// The task at an index, unless its state is gone.
     pub fn get_mut(&mut self, ix: TaskIx) -> Option<&mut Task> {
-        self.slab.get_mut(ix)
+        self.table.get_mut(ix)
     }
 
     /// Whether a record for these tasks may be let in: it brings no new one, or there is room for one. The bound is
     /// passed only by the tasks of a single record.
     pub fn admits<'a>(&self, mut tasks: impl Iterator<Item = &'a TaskId>, settings: &Settings) -> bool {
-        self.slab.len() < settings.max_tasks || tasks.all(|id| self.by_id.contains_key(id)) || self.idle().is_some()
+        self.table.len() < settings.max_tasks || tasks.all(|id| self.by_id.contains_key(id)) || self.idle().is_some()
     }
 
     fn idle(&self) -> Option<TaskIx> {
-        self.slab.iter().find(|(_, task)| task.is_idle()).map(|(ix, _)| ix)
+        self.table.iter().find(|(_, task)| task.is_idle()).map(|(ix, _)| ix)
     }
 
     fn remove(&mut self, ix: TaskIx) {
-        let task = self.slab.remove(ix);
+        let task = self.table.remove(ix);
         self.by_id.remove(&task.id);
         if task.counts != TaskCounts::default() {
             self.departed.push((task.id, task.counts));
@@ -241,7 +242,7 @@ impl Tasks {
 
     /// Puts a task into the queue or on the clock, as its state says.
     pub fn schedule(&mut self, ix: TaskIx, readiness: Readiness) {
-        let task = &mut self.slab[ix];
+        let task = &mut self.table[ix];
         let at = match readiness {
             Readiness::At(at) => Some(at),
             Readiness::Now | Readiness::Idle => None,
@@ -262,14 +263,14 @@ impl Tasks {
     /// The task whose turn it is; it leaves the queue.
     pub fn next_in_turn(&mut self) -> Option<TaskIx> {
         let ix = self.queue.pop_front()?;
-        self.slab[ix].queued = false;
+        self.table[ix].queued = false;
         Some(ix)
     }
 
     /// Whether a task is in the queue.
     #[must_use]
     pub fn is_queued(&self, ix: TaskIx) -> bool {
-        self.slab[ix].queued
+        self.table[ix].queued
     }
 
     /// Whether any task wants to send at once.
@@ -285,7 +286,7 @@ impl Tasks {
             return None;
         }
         self.timers.pop_first();
-        self.slab[ix].timer = None;
+        self.table[ix].timer = None;
         Some(ix)
     }
 
@@ -297,24 +298,24 @@ impl Tasks {
 
     /// All tasks.
     pub fn iter(&self) -> impl Iterator<Item = (TaskIx, &Task)> {
-        self.slab.iter()
+        self.table.iter()
     }
 
     /// All tasks.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (TaskIx, &mut Task)> {
-        self.slab.iter_mut()
+        self.table.iter_mut()
     }
 }
 
 impl std::ops::Index<TaskIx> for Tasks {
     type Output = Task;
     fn index(&self, ix: TaskIx) -> &Task {
-        &self.slab[ix]
+        &self.table[ix]
     }
 }
 
 impl std::ops::IndexMut<TaskIx> for Tasks {
     fn index_mut(&mut self, ix: TaskIx) -> &mut Task {
-        &mut self.slab[ix]
+        &mut self.table[ix]
     }
 }

@@ -40,11 +40,11 @@ fn worker() -> Worker {
 
 /// A record: with a key for the task, with one that has no route, or with nothing.
 fn read(worker: &mut Worker, keys: usize, rejects: usize) {
-    let record = Arc::new(Record::at("t", 0, 0));
+    let record = Record::at("t", 0, 0);
     let key = EncodedKey::encode("key", KeyEncoding::Percent).unwrap();
     let changes = (0..keys).map(|_| (TaskId::new("task").unwrap(), key.clone())).collect();
     let reject = Reject { stage: RejectStage::Route, reason: "no_route", key: Some("key".into()) };
-    worker.step(Input::Records(vec![(1, Incoming { record, changes, rejects: vec![reject; rejects] })]));
+    worker.step(Input::Records(vec![(1, Incoming::new(&record, changes, vec![reject; rejects]))]));
 }
 
 async fn livez(worker: &Worker) -> (u16, String) {

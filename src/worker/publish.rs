@@ -112,7 +112,7 @@ impl Publisher {
 
     pub(super) fn consumed(&mut self, records: &[(u64, Incoming)]) {
         for (_, incoming) in records {
-            self.topic(&incoming.record.topic).consumed.inc();
+            self.topic(&incoming.at.topic).consumed.inc();
         }
         self.kafka_problems.clear(); // Kafka delivers
     }

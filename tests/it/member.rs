@@ -36,7 +36,7 @@ impl Member {
     pub(crate) fn join_with(settings: &ConsumerSettings, mut look: impl FnMut(&Record) + Send + 'static) -> Self {
         let take = move |record| {
             look(&record);
-            Incoming { record: Arc::new(record), changes: SmallVec::new(), rejects: Vec::new() }
+            Incoming::new(&record, SmallVec::new(), Vec::new())
         };
         let (consumer, events) = KafkaConsumer::start(settings, take).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -62,7 +62,7 @@ impl Member {
                 self.owned.retain(|at, _| old.iter().all(|one| one.at != *at));
             }
             ConsumerEvent::Records(Batch { records, .. }) => {
-                self.records.extend(records.iter().map(|(epoch, one)| (*epoch, Arc::clone(&one.record))));
+                self.records.extend(records.iter().map(|(epoch, one)| (*epoch, one.record.unpack(&one.at))));
             }
             _ => {}
         }

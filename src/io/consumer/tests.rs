@@ -14,8 +14,8 @@ use crate::pipeline::route::Routes;
 const BOUND: Duration = Duration::from_secs(30);
 const RECORDS: i64 = 10_000;
 
-fn incoming(record: Record) -> Incoming {
-    Incoming { record: Arc::new(record), changes: SmallVec::new(), rejects: Vec::new() }
+fn incoming(record: &Record) -> Incoming {
+    Incoming::new(record, SmallVec::new(), Vec::new())
 }
 
 /// Takes nothing before it has a table of routes.
@@ -26,7 +26,7 @@ struct Undecided {
 
 impl Take for Undecided {
     fn take(&mut self, record: Record) -> Result<Incoming, Record> {
-        if self.has_table { Ok(incoming(record)) } else { Err(record) }
+        if self.has_table { Ok(incoming(&record)) } else { Err(record) }
     }
 
     fn set_routes(&mut self, _: Arc<Routes>) {
@@ -43,7 +43,7 @@ struct Member {
 
 impl Member {
     fn join(servers: &str, group: &str) -> Self {
-        Self::join_with(servers, group, incoming)
+        Self::join_with(servers, group, |record: Record| incoming(&record))
     }
 
     fn join_with(servers: &str, group: &str, take: impl Take + Send + 'static) -> Self {
@@ -124,7 +124,7 @@ fn a_partition_that_waits_for_routes_is_no_stall_has_no_end_and_goes_on_with_the
         match member.next() {
             ConsumerEvent::Records(Batch { records, .. }) => {
                 for (_, incoming) in records {
-                    assert_eq!(incoming.record.offset, expected);
+                    assert_eq!(incoming.record.offset(), expected);
                     expected += 1;
                 }
             }

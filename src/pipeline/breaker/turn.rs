@@ -119,7 +119,7 @@ impl Pipeline {
         for key in &keys {
             open += u32::from(self.take_change(task, key.clone(), record, now));
         }
-        if let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) {
+        if let Some(slot) = self.partitions[record.partition].ledger.slot(record) {
             slot.open = (slot.open + open).saturating_sub(1);
         }
         let ix = self.tasks.find(task)?;

@@ -120,7 +120,7 @@ impl Town {
                 self.offsets[p] += 1;
                 let key = EncodedKey::encode(&n.to_string(), KeyEncoding::Percent).unwrap();
                 let changes = std::iter::once((task(number), key)).collect();
-                records.push((1, Incoming { record: Arc::new(record), changes, rejects: Vec::new() }));
+                records.push((1, Incoming::new(&record, changes, Vec::new())));
             }
             self.step(Input::Records(records));
         }

@@ -30,9 +30,9 @@ fn desk(limits: BreakerLimits) -> Desk {
 fn read_garbage(desk: &mut Desk, count: i64) {
     let record = |_| {
         desk.next[0] += 1;
-        let record = Arc::new(Record::at("t", 0, desk.next[0] - 1));
+        let record = Record::at("t", 0, desk.next[0] - 1);
         let reject = Reject { stage: RejectStage::Decode, reason: "invalid_json", key: None };
-        (1, Incoming { record, changes: std::iter::empty().collect(), rejects: vec![reject] })
+        (1, Incoming::new(&record, std::iter::empty().collect(), vec![reject]))
     };
     let records = (0..count).map(record).collect();
     desk.step(Input::Records(records));

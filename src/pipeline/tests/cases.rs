@@ -251,9 +251,8 @@ fn a_drain_leaves_what_is_held_and_commits_the_rest() {
 fn a_record_waits_for_every_part_of_a_letter_that_was_too_large() {
     let mut desk = Desk::new(|_| {});
     let reject = |key: &str| Reject { stage: RejectStage::Route, reason: "no_route", key: Some(key.into()) };
-    let record = Arc::new(super::super::record::Record::at("t", 0, 0));
-    let changes = std::iter::empty().collect();
-    let incoming = Incoming { record, changes, rejects: ["x", "y", "z"].map(reject).into() };
+    let record = super::super::record::Record::at("t", 0, 0);
+    let incoming = Incoming::new(&record, std::iter::empty().collect(), ["x", "y", "z"].map(reject).into());
     desk.step(Input::Records(vec![(1, incoming)]));
     let mut out: Vec<LetterId> = Vec::new();
     for letters in [1, 1, 1, 1, 3] {

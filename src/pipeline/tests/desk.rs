@@ -97,7 +97,7 @@ impl Desk {
             let record = Record::at("t", partition, offset);
             let key = EncodedKey::encode(key, KeyEncoding::Percent).unwrap();
             let changes = std::iter::once((TaskId::new(task).unwrap(), key)).collect();
-            (epoch, Incoming { record: Arc::new(record), changes, rejects: Vec::new() })
+            (epoch, Incoming::new(&record, changes, Vec::new()))
         };
         let records = keys.iter().map(record).collect();
         self.step(Input::Records(records));

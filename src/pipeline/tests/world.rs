@@ -9,6 +9,7 @@ use super::super::answer::{Pressure, Status, Verdict};
 use super::super::breaker::BreakerLimits;
 use super::super::discovery::DiscoverySettings;
 use super::super::discovery::table::{ListedState, ListedTask};
+use super::super::entry::{EntryId, TaskIx};
 use super::super::record::Record;
 use super::super::settings::StoppedTasks;
 use super::super::*;
@@ -222,7 +223,7 @@ impl World {
 
     /// Every entry is in exactly one place; nothing is cut short while more may go.
     pub(super) fn check_places(&mut self) {
-        let mut places: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut places: BTreeMap<EntryId, usize> = BTreeMap::new();
         for (_, task) in self.pipeline.tasks.iter() {
             let mut keys = BTreeSet::new();
             let doomed = task.doomed.iter().map(|doomed| &doomed.event);
@@ -250,10 +251,10 @@ impl World {
 
     /// Each task is charged for what waits for its keys, and for nothing else.
     fn check_charges(&mut self) {
-        let mut charges: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        let mut charges: BTreeMap<TaskIx, (usize, usize)> = BTreeMap::new();
         for (_, entry) in self.pipeline.entries.iter_mut() {
             for record in &entry.records {
-                let slot = self.pipeline.partitions[record.partition].ledger.slot(record.seq).unwrap();
+                let slot = self.pipeline.partitions[record.partition].ledger.slot(*record).unwrap();
                 let sum = charges.entry(entry.task).or_default();
                 *sum = (sum.0 + slot.part().0, sum.1 + slot.part().1);
             }
@@ -324,7 +325,7 @@ impl World {
             let encoded = key::EncodedKey::encode(&key.to_string(), key::KeyEncoding::Percent).unwrap();
             (TaskId::new(&task.to_string()).unwrap(), encoded)
         };
-        Incoming { record: Arc::new(record), changes: self.logs[p][at].iter().map(change).collect(), rejects: vec![] }
+        Incoming::new(&record, self.logs[p][at].iter().map(change).collect(), vec![])
     }
 
     pub(super) fn end(&mut self, p: usize) {

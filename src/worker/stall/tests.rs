@@ -1,7 +1,6 @@
 //! Every step that hangs is found when its time is up, and nothing else ever is.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::*;
 use crate::pipeline::answer::{Answer, HoldReason, Pressure, Status, Verdict};
@@ -89,13 +88,13 @@ impl Rig {
             return;
         }
         let records = ["a", "b", ""].map(|task| {
-            let record = Arc::new(Record::at("t", 0, self.offset));
+            let record = Record::at("t", 0, self.offset);
             self.offset += 1;
             let key = EncodedKey::encode(&self.offset.to_string(), KeyEncoding::Percent).unwrap();
             let changes = TaskId::new(task).map(|task| (task, key)).into_iter().collect();
             let reject = Reject { stage: RejectStage::Decode, reason: "invalid_json", key: None };
             let rejects = if task.is_empty() { vec![reject] } else { Vec::new() };
-            (1, Incoming { record, changes, rejects })
+            (1, Incoming::new(&record, changes, rejects))
         });
         self.step(Input::Records(records.into()));
     }

@@ -2,7 +2,6 @@
 //! nothing of each other; the quota is a token bucket.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use oms_sync_worker::pipeline::answer::{Answer, Pressure, Status, Verdict};
@@ -288,7 +287,7 @@ fn record(offset: i64) -> Incoming {
     let task = TaskId::new(&format!("task-{}", usize::try_from(offset).unwrap() % TASKS)).unwrap();
     let change = |n| (task.clone(), EncodedKey::encode(&format!("{offset}-{n}"), KeyEncoding::Percent).unwrap());
     let changes = (0..KEYS_A_RECORD).map(change).collect();
-    Incoming { record: Arc::new(Record::at("t", 0, offset)), changes, rejects: Vec::new() }
+    Incoming::new(&Record::at("t", 0, offset), changes, Vec::new())
 }
 
 fn answer(throttled: bool, retry_after: Option<Duration>) -> Answer {

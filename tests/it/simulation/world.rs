@@ -501,7 +501,7 @@ fn incoming(p: usize, at: usize, changes: &[Change]) -> Incoming {
         let key = EncodedKey::encode(&key.to_string(), KeyEncoding::Percent).unwrap();
         (TaskId::new(&task.to_string()).unwrap(), key)
     };
-    Incoming { record: Arc::new(record), changes: changes.iter().map(change).collect(), rejects: Vec::new() }
+    Incoming::new(&record, changes.iter().map(change).collect(), Vec::new())
 }
 
 fn parse(task: &TaskId, body: &[u8]) -> Vec<Change> {
