@@ -48,7 +48,6 @@ impl Worker {
             ConsumerEvent::Ended { at, epoch, offset } => self.step(Input::Ended(at, epoch, offset)),
             ConsumerEvent::WaitsForRoutes(names) => self.publisher.waits_for_routes(names),
             ConsumerEvent::Jumped { at, from, to } => self.publisher.jumped(&at, from, to),
-            ConsumerEvent::WaitsForRoutes(names) => self.publisher.waits_for_routes(names),
             ConsumerEvent::Watermarks(ends) => self.publisher.watermarks(ends),
             ConsumerEvent::Delivers(undelivered) => {
                 let wait = undelivered.map(|wait| (stall::describe(&wait), self.clock.time_of(wait.since)));
