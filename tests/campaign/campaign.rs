@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::clock::{Clock, wait_until};
-use crate::faults::{self, Kind};
+use crate::faults::Kind;
 use crate::fleet::{Fleet, GROUP, Membership, TOPIC};
 use crate::kafka::{BROKERS, Kafka};
 use crate::network::Network;
@@ -22,7 +22,7 @@ use crate::producer::Writer;
 use crate::report::{self, Facts};
 use crate::schedule::{AT_ONCE, Deck};
 use crate::story::{Ms, What};
-use crate::watch::{Watch, committed, dead_letter_topic};
+use crate::watch::{LETTER_PARTITIONS, Watch, committed, dead_letter_topic};
 use crate::world::World;
 
 /// Partitions that the source topic begins with.
@@ -82,10 +82,8 @@ impl Campaign {
             folder,
             writer: Mutex::default(),
             injected: Mutex::default(),
-            task_back_at: 0.into(),
-            letters_wait: false.into(),
         };
-        for (topic, partitions) in [(TOPIC.to_owned(), PARTITIONS), (dead_letter_topic(), 3)] {
+        for (topic, partitions) in [(TOPIC.to_owned(), PARTITIONS), (dead_letter_topic(), LETTER_PARTITIONS)] {
             ensure!(wait_until(READY, || world.create_topic(&topic, partitions).is_ok()), "cannot make {topic}");
         }
         let campaign = Self {
@@ -126,7 +124,8 @@ impl Campaign {
         while Instant::now() < end {
             there.retain(|(_, thread)| !thread.is_finished());
             if Instant::now() >= next && there.len() < AT_ONCE {
-                let may = |kind: usize| self.may(kind) && there.iter().all(|(other, _)| self.apart(kind, *other));
+                let domain = |kind: usize| self.kinds[kind].domain;
+                let may = |kind| there.iter().all(|(other, _)| domain(kind) != domain(*other));
                 if let Some(kind) = deck.draw(may) {
                     number += 1;
                     there.push((
@@ -153,10 +152,6 @@ impl Campaign {
         for round in 0..times {
             for kind in 0..self.kinds.len() {
                 self.wait_steady(&mut looks)?;
-                let began = Instant::now();
-                while !self.may(kind) && began.elapsed() < RECOVERY {
-                    self.look(&mut looks)?;
-                }
                 let seed = u64::from(round) << 32 | kind as u64;
                 let thread = self.inject(kind, self.options.seed ^ seed)?;
                 while !thread.is_finished() {
@@ -188,20 +183,6 @@ impl Campaign {
             self.look(looks)?;
         }
         Ok(())
-    }
-
-    fn may(&self, kind: usize) -> bool {
-        let name = self.kinds[kind].name;
-        let world = &self.world;
-        (name != faults::LETTERS_REMADE || world.letters_are_quiet())
-            && (name != faults::TASK_DELETED
-                || !world.injected().iter().any(|fault| fault.kind == faults::LETTERS_REMADE && fault.to.is_none()))
-    }
-
-    fn apart(&self, one: usize, other: usize) -> bool {
-        let pair = [self.kinds[one].name, self.kinds[other].name];
-        self.kinds[one].domain != self.kinds[other].domain
-            && !(pair.contains(&faults::LETTERS_REMADE) && pair.contains(&faults::TASK_DELETED))
     }
 
     /// Breaks something, on a thread of its own, and mends it after a while.

@@ -5,9 +5,6 @@ mod kafka;
 mod oms;
 mod worker;
 
-pub(crate) use kafka::LETTERS_REMADE;
-pub(crate) use oms::TASK_DELETED;
-
 use crate::schedule::Domain;
 use crate::world::World;
 

@@ -21,7 +21,6 @@ const FLUSH: Duration = Duration::from_mins(2);
 /// A producer that runs until it is stopped.
 pub(crate) struct Writer {
     over: Arc<AtomicBool>,
-    letters: Arc<AtomicBool>,
     thread: JoinHandle<anyhow::Result<u64>>,
 }
 
@@ -33,16 +32,11 @@ impl Writer {
         config.set("message.timeout.ms", "3600000").set("log_level", "0").set("reconnect.backoff.max.ms", "1000");
         config.set("queue.buffering.max.messages", "200000").set("compression.type", "lz4");
         let producer: BaseProducer = config.create()?;
-        let (over, letters) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
-        let flags = (Arc::clone(&over), Arc::clone(&letters));
-        let write = move || write(&producer, f64::from(rate), Drafts::new(seed), &flags.0, &flags.1);
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&over);
+        let write = move || write(&producer, f64::from(rate), Drafts::new(seed), &is_over);
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(write)?;
-        Ok(Self { over, letters, thread })
-    }
-
-    /// Whether records are written that must be dead-lettered.
-    pub(crate) fn write_letters(&self, whether: bool) {
-        self.letters.store(whether, Ordering::Relaxed);
+        Ok(Self { over, thread })
     }
 
     /// Ends writing once all is acknowledged. Gives how many records were written.
@@ -52,19 +46,13 @@ impl Writer {
     }
 }
 
-fn write(
-    producer: &BaseProducer,
-    rate: f64,
-    mut drafts: Drafts,
-    over: &AtomicBool,
-    letters: &AtomicBool,
-) -> anyhow::Result<u64> {
+fn write(producer: &BaseProducer, rate: f64, mut drafts: Drafts, over: &AtomicBool) -> anyhow::Result<u64> {
     let (mut written, mut owed, mut last) = (0, 0.0, Instant::now());
     while !over.load(Ordering::Relaxed) {
         owed = (owed + last.elapsed().as_secs_f64() * rate).min(rate * CATCH_UP);
         last = Instant::now();
         while owed >= 1.0 && !over.load(Ordering::Relaxed) {
-            send(producer, &drafts.draw(letters.load(Ordering::Relaxed)), written)?;
+            send(producer, &drafts.draw(), written)?;
             written += 1;
             owed -= 1.0;
         }

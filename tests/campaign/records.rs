@@ -149,12 +149,12 @@ impl Drafts {
         Self { random: fastrand::Rng::with_seed(seed), next: 0 }
     }
 
-    /// The next record. Without `letters` none that must be dead-lettered.
-    pub(crate) fn draw(&mut self, letters: bool) -> Draft {
+    /// The next record.
+    pub(crate) fn draw(&mut self) -> Draft {
         let (kind, count) = match self.random.u32(0..1_000) {
-            0..3 if letters => (Kind::Refused, 1),
-            3..5 if letters => (Kind::Poison, 1),
-            5..7 if letters => (Kind::Mixed, self.random.u8(1..9)),
+            0..3 => (Kind::Refused, 1),
+            3..5 => (Kind::Poison, 1),
+            5..7 => (Kind::Mixed, self.random.u8(1..9)),
             7..17 => (Kind::Skipped, 1),
             17..37 => (Kind::Plain, self.random.u8(2..13)),
             37..77 if self.next > 0 => {

@@ -62,7 +62,8 @@ fn write_all(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
 
 fn head(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
     let Options { minutes, seed, replicas, rate, kinds, one_by_one, .. } = facts.options;
-    let mut command = "cargo test --release --test campaign --".to_owned();
+    let profile = if cfg!(debug_assertions) { "" } else { "--release " };
+    let mut command = format!("cargo test {profile}--test campaign --");
     if let Some(minutes) = minutes {
         write!(command, " --minutes {minutes}")?;
     }
@@ -75,8 +76,7 @@ fn head(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
     }
     let (records, keys, letters) = facts.story.sizes();
     let accepted: u64 = facts.story.accepted_by_tick.iter().map(|keys| u64::from(*keys)).sum();
-    let profile = if cfg!(debug_assertions) { "a build without optimisation" } else { "a release build" };
-    writeln!(text, "`{command}`, revision {}, {profile}. {}\n", revision(), facts.end)?;
+    writeln!(text, "`{command}`, revision {}. {}\n", revision(), facts.end)?;
     writeln!(
         text,
         "- {:.1} minutes, {} faults, {records} records with {keys} keys that OMS takes; {accepted} keys accepted, {letters} dead letters ({} of them written again).",

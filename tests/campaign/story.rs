@@ -1,7 +1,7 @@
 //! What was seen, told by time: records in the source topic, accepted events, dead letters, commit points. Answers when a
 //! record was accounted for. Pure: everything is told to it, in any order, in milliseconds since the campaign began.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::records::{AcceptedKey, Expected, REMOVABLE, raw_key, task_of};
 
@@ -97,8 +97,6 @@ pub(crate) struct Story {
     raw: HashMap<(i32, i64), Raw>,
     accepted: Accepted,
     letters: HashMap<(i32, i64), Vec<Letter>>,
-    /// Records that want a dead letter and have none yet.
-    letters_missing: HashSet<(i32, i64)>,
     /// When the removable task was away; open at the end while it is.
     gone: Vec<(Ms, Ms)>,
     /// Commit points that were seen and are not judged yet, and up to where each partition's are.
@@ -160,9 +158,6 @@ impl Story {
         records.push(found);
         let keys = found.expected.good_keys().len();
         count(&mut self.appended_by_tick, found.at, u32::try_from(keys).unwrap_or(0));
-        if found.expected.kind.wants_letter() && !self.letters.contains_key(&(partition, offset)) {
-            self.letters_missing.insert((partition, offset));
-        }
         if found.expected.kind.wants_letter() || found.expected.task() == REMOVABLE {
             self.raw.insert((partition, offset), raw);
         }
@@ -183,7 +178,6 @@ impl Story {
 
     /// A dead letter was acknowledged.
     pub(crate) fn letter(&mut self, letter: Letter) {
-        self.letters_missing.remove(&letter.source);
         self.letters.entry(letter.source).or_default().push(letter);
     }
 
@@ -255,11 +249,6 @@ impl Story {
         let records = self.partitions.values().map(Vec::len).sum();
         let keys = self.appended_by_tick.iter().map(|keys| u64::from(*keys)).sum();
         (records, keys, self.letters.values().map(Vec::len).sum())
-    }
-
-    /// How many records want a dead letter and have none yet.
-    pub(crate) fn letters_missing(&self) -> usize {
-        self.letters_missing.len()
     }
 
     /// All records with their place and when they were accounted for.

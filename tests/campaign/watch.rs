@@ -1,10 +1,11 @@
 //! Observers that no worker knows of: each tells the story what it sees, on a thread of its own, until the campaign ends.
 //! They speak to brokers and files directly, never through the proxies, and never join the workers' group.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ const KAFKA_BOUND: Duration = Duration::from_secs(5);
 /// How often partitions are looked for that were added.
 const PARTITIONS_PAUSE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(100);
+/// Partitions of the dead-letter topic.
+pub(crate) const LETTER_PARTITIONS: i32 = 3;
 const HEADER_PREFIX: &str = "oms-sync.";
 
 /// What all observers share.
@@ -36,12 +39,21 @@ pub(crate) struct Watch {
     story: Arc<Mutex<Story>>,
     over: Arc<AtomicBool>,
     /// Raised each time the dead-letter topic is made anew, so that it is read from its beginning.
-    letters_made: Arc<std::sync::atomic::AtomicU32>,
+    letters_made: Arc<AtomicU32>,
+    /// The next offset to read of each of its partitions, by how often it was made anew.
+    letters_read: Arc<Mutex<BTreeMap<(u32, i32), i64>>>,
 }
 
 impl Watch {
     pub(crate) fn new(clock: Clock, servers: String) -> Self {
-        Self { clock, servers, story: Arc::default(), over: Arc::default(), letters_made: Arc::default() }
+        Self {
+            clock,
+            servers,
+            story: Arc::default(),
+            over: Arc::default(),
+            letters_made: Arc::default(),
+            letters_read: Arc::default(),
+        }
     }
 
     pub(crate) fn story(&self) -> MutexGuard<'_, Story> {
@@ -100,14 +112,34 @@ impl Watch {
     /// Reads the dead-letter topic, each time from its beginning that it is made anew.
     fn letters(&self) {
         let made = || self.letters_made.load(Ordering::Relaxed);
-        self.read(&dead_letter_topic(), made, |message| match self.letter(message) {
+        self.read(&dead_letter_topic(), made, |message| {
+            self.see_letter(message);
+            let place = ((made(), message.partition()), message.offset() + 1);
+            self.letters_read.lock().unwrap_or_else(PoisonError::into_inner).extend([place]);
+        });
+    }
+
+    fn see_letter(&self, message: &BorrowedMessage<'_>) {
+        match self.letter(message) {
             Some(letter) => self.story().letter(letter),
             None => self.story().violate(
                 self.at(message),
                 What::WronglyDeadLettered,
                 format!("offset {} of the dead-letter topic is no dead letter", message.offset()),
             ),
-        });
+        }
+    }
+
+    /// Whether the dead-letter topic is read to its end.
+    pub(crate) fn letters_are_read(&self) -> bool {
+        let Some(consumer) = self.client("campaign-reader") else { return false };
+        let (topic, made) = (dead_letter_topic(), self.letters_made.load(Ordering::Relaxed));
+        (0..LETTER_PARTITIONS).all(|partition| {
+            let end = consumer.fetch_watermarks(&topic, partition, KAFKA_BOUND).map(|(_, end)| end);
+            let read = self.letters_read.lock().unwrap_or_else(PoisonError::into_inner);
+            let read = read.get(&(made, partition)).copied().unwrap_or(0);
+            end.is_ok_and(|end| end == read)
+        })
     }
 
     fn letter(&self, message: &BorrowedMessage<'_>) -> Option<Letter> {

@@ -1,7 +1,6 @@
 //! Everything that a campaign runs and breaks, and what faults ask of Kafka.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,8 +23,6 @@ use crate::watch::Watch;
 const KAFKA_BOUND: Duration = Duration::from_secs(20);
 /// How long after a fault a worker may still need more than its drain's deadline to end.
 const EXCUSED_FOR: Ms = 30_000;
-/// How long after a task is back its dead letters may still come.
-const LETTERS_FOR: Ms = 25_000;
 
 /// Everything that there is.
 pub(crate) struct World {
@@ -42,9 +39,6 @@ pub(crate) struct World {
     pub(crate) watch: Watch,
     pub(crate) writer: Mutex<Option<Writer>>,
     pub(crate) injected: Mutex<Vec<Injected>>,
-    /// When the removable task was back last; while it is away, later than any time.
-    pub(crate) task_back_at: AtomicU32,
-    pub(crate) letters_wait: AtomicBool,
 }
 
 /// Id, leader and replicas of a partition.
@@ -71,28 +65,12 @@ impl World {
         Ok(membership)
     }
 
-    pub(crate) fn write_letters(&self, whether: bool) {
-        self.letters_wait.store(!whether, Ordering::Relaxed);
-        if let Some(writer) = &*self.writer.lock().unwrap_or_else(PoisonError::into_inner) {
-            writer.write_letters(whether);
-        }
-    }
-
     pub(crate) fn task_gone(&self) {
-        self.task_back_at.store(Ms::MAX, Ordering::Relaxed);
         self.watch.story().task_gone(self.clock.now());
     }
 
     pub(crate) fn task_back(&self) {
-        let now = self.clock.now();
-        self.task_back_at.store(now, Ordering::Relaxed);
-        self.watch.story().task_back(now);
-    }
-
-    /// Whether no dead letter of a deleted task is under way.
-    pub(crate) fn letters_are_quiet(&self) -> bool {
-        let back_at = self.task_back_at.load(Ordering::Relaxed);
-        back_at == 0 || back_at.saturating_add(LETTERS_FOR) < self.clock.now()
+        self.watch.story().task_back(self.clock.now());
     }
 
     fn admin(&self) -> anyhow::Result<AdminClient<DefaultClientContext>> {

@@ -74,7 +74,6 @@ fn a_record_with_a_refused_key_needs_its_other_keys_accepted_and_its_dead_letter
     accept(&mut story, 1, 1_400);
     story.letter(letter(1, "invalid_json", &[], 2_500));
     assert_eq!(settled(&story), [Some(1_400), Some(2_500), Some(3_000)]);
-    assert_eq!(story.letters_missing(), 0);
     assert!(story.judged_letters().all(|(_, wrong)| wrong.is_none()));
 }
 
@@ -194,7 +193,7 @@ fn every_kind_of_fault_comes_as_often_as_the_others() {
 fn the_same_seed_draws_the_same_records_of_every_kind_and_each_tells_what_must_become_of_it() {
     let drawn = |seed| {
         let mut drafts = Drafts::new(seed);
-        (0..5_000).map(|_| drafts.draw(true)).collect::<Vec<_>>()
+        (0..5_000).map(|_| drafts.draw()).collect::<Vec<_>>()
     };
     let drafts = drawn(1);
     assert_eq!(drafts, drawn(1));
@@ -212,6 +211,4 @@ fn the_same_seed_draws_the_same_records_of_every_kind_and_each_tells_what_must_b
         assert!(keys == good + others || expected.kind == Kind::Poison, "{draft:?}");
     }
     assert_eq!(kinds.len(), 5);
-    let mut quiet = Drafts::new(1);
-    assert!((0..5_000).all(|_| !Expected::of(quiet.draw(false).key.as_bytes()).unwrap().kind.wants_letter()));
 }

@@ -13,11 +13,11 @@ use crate::fleet::{GROUP, TOPIC};
 use crate::kafka::{BROKERS, OFFSETS_PARTITIONS, SMALL};
 use crate::network::Weather;
 use crate::schedule::Domain;
-use crate::watch::dead_letter_topic;
+use crate::watch::{LETTER_PARTITIONS, dead_letter_topic};
 use crate::world::World;
 
-/// The name of the one that must not meet a deleted task.
-pub(crate) const LETTERS_REMADE: &str = "Kafka: dead-letter topic deleted and made again";
+/// Longest that reading the last dead letters may take.
+const LETTERS_READ: Duration = Duration::from_secs(20);
 /// Most partitions that the topic comes to have.
 const MAX_PARTITIONS: i32 = 48;
 
@@ -30,7 +30,7 @@ pub(super) fn kinds() -> Vec<Kind> {
         kind("Kafka: leader moved", 0..1_000, || Box::new(Moved { coordinator: false })),
         kind("Kafka: coordinator moved", 0..1_000, || Box::new(Moved { coordinator: true })),
         kind("Kafka: partition added", 0..1_000, || Box::new(Partition)),
-        kind(LETTERS_REMADE, 3_000..7_000, || Box::<LettersRemade>::default()),
+        kind("Kafka: dead-letter topic deleted and made again", 3_000..7_000, || Box::<LettersRemade>::default()),
         kind("Kafka: broker out of disk", 2_000..6_000, || Box::new(DiskFull)),
         kind("network to Kafka: delayed", 3_000..8_000, || {
             Box::new(Cut { weather: Weather::Delay, ports: Vec::new() })
@@ -147,37 +147,42 @@ impl Fault for Partition {
     }
 }
 
-/// Deleted only when all that must stand in it was read; what must be dead-lettered meanwhile has to wait.
+/// Workers are cut off while the last dead letters are read and the topic is deleted, so that none is deleted unread. What
+/// must be dead-lettered until the topic is there again has to wait.
 #[derive(Default)]
 struct LettersRemade {
     deleted: bool,
 }
 
+impl LettersRemade {
+    fn delete(&mut self, world: &World, topic: &str) -> anyhow::Result<()> {
+        std::thread::sleep(Duration::from_secs(1)); // what was on its way arrives
+        let all_read = wait_until(LETTERS_READ, || world.watch.letters_are_read());
+        ensure!(all_read, "the dead letters cannot be read within {LETTERS_READ:?}");
+        world.delete_topic(topic)?;
+        self.deleted = true;
+        Ok(())
+    }
+}
+
 impl Fault for LettersRemade {
     fn inject(&mut self, world: &World, _: &mut fastrand::Rng) -> anyhow::Result<String> {
         let topic = dead_letter_topic();
-        world.write_letters(false);
-        std::thread::sleep(Duration::from_secs(2));
-        let mut empty = 0;
-        let all_read = wait_until(Duration::from_secs(45), || {
-            empty = if world.watch.story().letters_missing() == 0 { empty + 1 } else { 0 };
-            empty > 20
-        });
-        if !all_read {
-            bail!("dead letters are missing, so the topic cannot be deleted now");
-        }
-        world.delete_topic(&topic)?;
-        self.deleted = true;
-        world.write_letters(true);
-        Ok(topic)
+        let ports: Vec<_> = (1..=BROKERS).map(|id| world.kafka.proxied(id).0).collect();
+        world.network.set(&ports, Weather::BlackHole);
+        let deleted = self.delete(world, &topic);
+        world.network.set(&ports, Weather::Fair);
+        deleted.map(|()| topic)
     }
 
     fn heal(&mut self, world: &World, _: &mut fastrand::Rng) -> anyhow::Result<()> {
-        world.write_letters(true);
-        if std::mem::take(&mut self.deleted) {
-            let made = wait_until(Duration::from_mins(1), || world.create_topic(&dead_letter_topic(), 3).is_ok());
-            ensure!(made, "the dead-letter topic cannot be made again");
+        if self.deleted {
             world.watch.letters_made_anew();
+            let made = wait_until(Duration::from_mins(1), || {
+                world.create_topic(&dead_letter_topic(), LETTER_PARTITIONS).is_ok()
+            });
+            ensure!(made, "the dead-letter topic cannot be made again");
+            self.deleted = false;
         }
         Ok(())
     }

@@ -8,8 +8,6 @@ use crate::records::{REMOVABLE, TASKS, task_name};
 use crate::schedule::Domain;
 use crate::world::World;
 
-/// The name of the one that must not meet a deleted dead-letter topic.
-pub(crate) const TASK_DELETED: &str = "OMS: task deleted and back";
 /// Keys that a full event has.
 const EVENT_KEYS: u32 = 10;
 
@@ -36,7 +34,7 @@ pub(super) fn kinds() -> Vec<Kind> {
             rule("401", json!({"status": 401, "code": "APIGW.0301", "all_requests": true}))
         }),
         kind("OMS: clock off", 3_000..7_000, false, || Box::new(ClockOff)),
-        kind(TASK_DELETED, 3_000..6_000, false, || Box::new(TaskDeleted)),
+        kind("OMS: task deleted and back", 3_000..6_000, false, || Box::new(TaskDeleted)),
         kind("OMS: task stopped", 4_000..9_000, false, || Box::<TaskStopped>::default()),
         kind("network to OMS: delayed", 3_000..8_000, true, || Box::new(Cut(Weather::Delay))),
         kind("network to OMS: halved", 3_000..8_000, true, || Box::new(Cut(Weather::Halve))),
