@@ -128,7 +128,8 @@ fn row(faults: &[&Injected]) -> String {
     let injected: Vec<_> = faults.iter().filter(|fault| fault.failed.is_none()).collect();
     let mut recoveries: Vec<_> = injected.iter().filter_map(|fault| fault.recovery).collect();
     recoveries.sort_unstable();
-    let survived = injected.iter().filter(|fault| fault.recovery.is_some() && fault.lost + fault.wrong_letters == 0);
+    // One whose recovery the end of writing cut short is survived too: all is settled at the end, or the judges say so.
+    let survived = injected.iter().filter(|fault| fault.lost + fault.wrong_letters == 0);
     let sum = |of: fn(&Injected) -> u64| injected.iter().map(|fault| of(fault)).sum::<u64>();
     let worst = injected.iter().map(|fault| fault.duplicates).max().unwrap_or(0);
     format!(
