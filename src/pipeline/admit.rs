@@ -99,6 +99,9 @@ impl Pipeline {
         if let Some(slot) = self.partitions[record.partition].ledger.slot(record.seq) {
             task.charge(slot.part());
         }
+        if task.stopped.is_some() {
+            self.stopped_tasks.insert(ix);
+        }
         if task.is_full(&self.settings) && !task.pauses.contains(&record.partition) {
             task.pauses.push(record.partition);
             self.partitions[record.partition].full_tasks.push(ix);
