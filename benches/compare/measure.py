@@ -109,7 +109,7 @@ def measure(contender, worker, brokers, topic, records, setting, log):
                                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         samples, peak = watch(process, simulator, records)
-        if process.poll() is None:
+        if not contender.ends_itself and process.poll() is None:
             process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=60)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

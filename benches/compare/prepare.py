@@ -21,6 +21,7 @@ class Contender:
     command: list
     environment: dict = field(default_factory=dict)
     directory: Path = ROOT
+    ends_itself: bool = False  # the others run until they are stopped
 
 
 def cargo(*arguments):
@@ -36,7 +37,7 @@ def own(records):
     made = cargo("build", "--release", "--features", "floor", "--bins")
     worker, floor = made["oms-sync-worker"], made["floor"]
     return worker, [
-        Contender("floor", [floor, "all"], {"FLOOR_RECORDS": str(records)}),
+        Contender("floor", [floor, "all"], {"FLOOR_RECORDS": str(records)}, ends_itself=True),
         Contender("worker", [worker, "run"], {"OMS_SYNC__ADMIN__LISTEN": "127.0.0.1:0"}),
     ]
 

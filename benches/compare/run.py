@@ -124,12 +124,12 @@ def machine():
 def page(chosen, results, shares, left_out):
     revision = text_of("git", "describe", "--always", "--dirty")
     command = " ".join(["benches/compare/run.py", *(argument for argument in sys.argv[1:] if argument != "--write")])
-    kafka = f"the Kafka at {chosen.brokers}" if chosen.brokers else f"Apache Kafka ({Broker.IMAGE})"
+    kafka = f"The Kafka at {chosen.brokers}" if chosen.brokers else f"A Kafka ({Broker.IMAGE})"
     lines = [
         f"`{command}`, revision {revision}, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC; {machine()}. {kafka} "
         f"and the simulator were on the same machine. {chosen.records:,} S3 notifications in {PARTITIONS} partitions, "
         f"{measure.TASKS} tasks; rounds: {chosen.rounds}. Before each round others used {100 * min(shares):.0f} to "
-        f"{100 * max(shares):.0f} % of the machine. Every run's ledger had every key.",
+        f"{100 * max(shares):.0f} % of the machine (load average {os.getloadavg()[1]:.0f}). Every run's ledger had every key.",
     ]
     lines += [f"Without {name}: {why}." for name, why in left_out.items()]
     for title, by_contender in results.items():
