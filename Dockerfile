@@ -15,8 +15,9 @@ RUN apt-get update -q \
 ENV OPENSSL_NO_VENDOR=1 CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=symbols
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-# Cargo wants to see what Cargo.toml names, the bench too.
-RUN mkdir src benches && touch src/lib.rs benches/decode.rs && echo 'fn main() {}' > src/main.rs \
+# Cargo wants to see what Cargo.toml names, the bench and the fault campaign too.
+RUN mkdir -p src benches tests/campaign \
+ && touch src/lib.rs benches/decode.rs tests/campaign/main.rs && echo 'fn main() {}' > src/main.rs \
  && cargo build --release --locked \
  && rm -r src
 

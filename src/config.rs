@@ -38,9 +38,9 @@ pub use schema::schema;
 pub use secret::{REDACTED, Secret};
 pub use sections::{
     Admin, Breaker, DeadLetter, Events, Limits, Log, LogFormat, OffsetPolicy, ReadKeys, Records, Retry, Shutdown,
-    TopicRecords, Unusable, WrittenKeys,
+    StoppedTasks, TopicRecords, Unusable, WrittenKeys,
 };
-pub use settings::{AccessKeys, Config, Credentials, IamUser, Kafka, Oms, Route};
+pub use settings::{AccessKeys, Config, Credentials, Discovery, IamUser, Kafka, Oms, Route};
 pub use table::markdown_table;
 
 /// Names the file where the command line does not.

@@ -88,7 +88,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers everything. `routed` are the tasks that get labels of their own.
+    /// Registers everything. `routed` are the tasks that get labels of their own; see [`Self::route`] for discovered ones.
     ///
     /// # Errors
     /// Two metrics of one name, which a test rules out.
@@ -168,6 +168,7 @@ impl Metrics {
             drop(self.rebalances(kind));
         }
         self.show_holds(&[]);
+        self.show_routes_hold(false);
     }
 
     /// Everything in Prometheus's text format.
@@ -190,6 +191,15 @@ impl Metrics {
     #[must_use]
     pub fn task(&self, task: &TaskId) -> TaskMetrics {
         self.tasks.of(task)
+    }
+
+    /// From now on these are the routed tasks. A task that is gone keeps its counters and loses its gauges; no more than
+    /// `max_labels` tasks ever get labels of their own.
+    pub fn route(&self, tasks: &[TaskId], max_labels: usize) {
+        for gone in self.tasks.route(tasks, max_labels) {
+            let permission = labels::hold_reason(HoldReason::Permission);
+            self.hold.remove_label_values(&[permission, gone.as_str()]).ok(); // it was never shown
+        }
     }
 
     /// Shows an assigned partition; call it about once a second.
@@ -266,22 +276,27 @@ impl Metrics {
         show_or_hide(&self.memory_limit, bytes);
     }
 
+    /// Shows whether the table of routes is missing, or not what the project's tasks are.
+    pub fn show_routes_hold(&self, is_wanting: bool) {
+        self.hold.with_label_values(&[labels::ROUTES_HOLD, ""]).set(is_wanting.into());
+    }
+
     /// Shows the holds in force, all of them; every other one becomes 0. A hold of the whole worker has no task.
     pub fn show_holds(&self, active: &[(HoldReason, Option<&TaskId>)]) {
-        let mut series: HashMap<(&str, &str), i64> = HashMap::new();
+        let mut series: HashMap<(&str, String), i64> = HashMap::new();
         for reason in [HoldReason::Credentials, HoldReason::Account, HoldReason::Endpoint] {
-            series.insert((labels::hold_reason(reason), ""), 0);
+            series.insert((labels::hold_reason(reason), String::new()), 0);
         }
         let permission = labels::hold_reason(HoldReason::Permission);
         for task in self.tasks.labels() {
             series.insert((permission, task), 0);
         }
         for (reason, task) in active {
-            let task = task.map_or("", |task| self.tasks.label(task));
+            let task = task.map_or_else(String::new, |task| self.tasks.label(task).to_owned());
             series.insert((labels::hold_reason(*reason), task), 1);
         }
         for ((reason, task), value) in series {
-            self.hold.with_label_values(&[reason, task]).set(value);
+            self.hold.with_label_values(&[reason, task.as_str()]).set(value);
         }
     }
 }

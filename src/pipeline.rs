@@ -2,8 +2,8 @@
 //!
 //! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
 //! `admit`, [`kept`] and [`ledger`], [`pending`] per [`task`] (upon [`table`] and [`chain`]), `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`],
-//! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it
-//! `rebalance` and [`drain`].
+//! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], `stopped`, [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it
+//! [`discovery`], `rebalance` and [`drain`].
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
 //! record, answer or tick costs more than O(log n) of what waits; a rebalance, a change of credentials or a breaker
@@ -16,6 +16,7 @@ pub mod budget;
 pub mod chain;
 pub mod commits;
 pub mod credentials;
+pub mod discovery;
 mod dispatch;
 pub mod drain;
 pub mod entry;
@@ -41,6 +42,7 @@ pub mod route;
 pub mod settings;
 mod settle;
 pub mod share;
+mod stopped;
 pub mod table;
 pub mod task;
 pub mod time;
@@ -49,7 +51,7 @@ pub mod trust;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -59,9 +61,11 @@ use breaker::Breaker;
 use budget::Budget;
 use commits::Commits;
 use credentials::CredentialNews;
+use discovery::Discovery;
+use discovery::table::{Listing, Table};
 use dispatch::Flight;
 use drain::Drain;
-use entry::Entries;
+use entry::{Entries, TaskIx};
 use hold::Hold;
 use inquiry::Standing;
 use intake::Incoming;
@@ -71,6 +75,7 @@ use pace::Pace;
 use partition::{PartitionName, Partitions};
 use rebalance::Revoke;
 use report::SettledCounts;
+use route::Route;
 use settings::Settings;
 use task::{Block, Tasks};
 use time::Time;
@@ -107,6 +112,8 @@ pub enum Input {
     Answered(SubmissionId, Answer),
     /// OMS was asked how a task stands.
     TaskStands(TaskId, Standing),
+    /// OMS has told the project's tasks, or has not.
+    Listed(Result<Listing, Box<Answer>>),
     /// A dead letter was acknowledged, or could not be written.
     LetterDone(LetterId, bool),
     /// A dead letter is larger than its topic takes.
@@ -148,6 +155,10 @@ pub enum Effect {
     },
     /// Ask OMS how a task stands, with the credentials in use.
     AskTask(TaskId),
+    /// Ask OMS for all tasks of the project, with the credentials in use. One such question is out at a time.
+    ListTasks,
+    /// From now on records are routed by this table; those that waited for one are looked at again.
+    Route(Arc<Table>),
     /// From now on the credentials that were offered last are in use.
     AdoptCredentials,
     /// OMS refuses the credentials: see whether there are others.
@@ -188,6 +199,22 @@ pub enum Notice {
     TaskUnblocked(TaskId, Block),
     /// Keys of a task are dead-lettered, told at most once a minute a task: the reason, and what OMS said.
     Condemned(TaskId, &'static str, Box<str>),
+    /// There is a table of routes with other routes than before.
+    RoutesChanged {
+        /// The table.
+        table: Arc<Table>,
+        /// Routes that it has not any more.
+        gone: Vec<Route>,
+    },
+    /// The table of routes cannot be made, or not as the project's tasks are: why. Told when that changes.
+    RoutesProblem {
+        /// For people, with what to do.
+        said: Box<str>,
+        /// Whether there is an earlier table, which stays in use.
+        has_table: bool,
+    },
+    /// The table of routes is what the project's tasks are, after a problem.
+    RoutesInOrder,
     /// Too much is refused: dead letters wait from now on. Says why.
     BreakerOpened(Box<str>),
     /// The breaker is still open and probes; that many dead letters wait.
@@ -237,6 +264,10 @@ pub struct Pipeline {
     gate: Option<Time>,
     /// Questions about tasks that are out.
     inquiries: usize,
+    /// Stopped tasks for which something may wait that is to be dead-lettered.
+    stopped_tasks: BTreeSet<TaskIx>,
+    /// Where the routes are not written but asked for.
+    discovery: Option<Discovery>,
     breaker: Breaker,
     letters: Letters,
     commits: Commits,
@@ -264,6 +295,8 @@ impl Pipeline {
             hold: None,
             gate: None,
             inquiries: 0,
+            stopped_tasks: BTreeSet::new(),
+            discovery: settings.discovery.clone().map(Discovery::new),
             breaker: Breaker::new(settings.breaker, settings.hold_probe_interval),
             letters: Letters::default(),
             commits: Commits::default(),
@@ -286,6 +319,7 @@ impl Pipeline {
             Input::Ended(name, epoch, offset) => self.intake.push_back(Read::End(name, epoch, offset)),
             Input::Answered(id, answer) => self.answered(id, answer, now, out),
             Input::TaskStands(task, standing) => self.task_stands(&task, standing, now, out),
+            Input::Listed(listed) => self.listed(listed, now, out),
             Input::LetterDone(id, written) => self.letter_done(id, written, now),
             Input::LetterTooLarge(id) => self.letter_too_large(id, now),
             Input::Committed(result) => self.committed(result),
@@ -294,8 +328,11 @@ impl Pipeline {
             Input::Drain => self.begin_drain(now),
         }
         self.admit_all(now);
+        self.condemn_stopped(now, out);
         self.turn_breaker(now, out);
+        self.list_if_due(now, out);
         self.dispatch(now, out);
+        self.list_if_due(now, out); // as the probe, where no event was one
         self.write_letters(now, out);
         self.apply_pauses(out);
         self.commit_if_due(now, out);
@@ -310,6 +347,7 @@ impl Pipeline {
         let times = [
             gate,
             self.tasks.next_due(),
+            self.discovery.as_ref().and_then(Discovery::next_due),
             self.breaker.next_due().filter(|_| self.drain.is_none()),
             self.letters.next_due(),
             self.commits.next_due(),

@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -13,11 +14,14 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use crate::oms::credentials::Credentials;
+use journal::Journal;
 
 mod answer;
 mod conditions;
 mod event;
 mod faults;
+mod identity;
+mod journal;
 mod ledger;
 mod server;
 mod service;
@@ -25,6 +29,7 @@ mod signature;
 mod tasks;
 
 pub use faults::{Failure, Faults, Rule};
+pub use identity::AccessKey;
 pub use ledger::{Accepted, Ledger, Totals};
 pub use tasks::{SimulatedTask, TaskStatus};
 
@@ -43,6 +48,8 @@ pub struct SimulatorConfig {
     pub faults: Faults,
     /// Seed of ratios and jitter.
     pub seed: u64,
+    /// File for a line of each accepted event, with which the ledger can be followed while it runs.
+    pub journal: Option<PathBuf>,
 }
 
 /// Why the simulator does not start.
@@ -51,6 +58,9 @@ pub enum SimulatorError {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
     Listen(SocketAddr, std::io::Error),
+    /// The journal cannot be written.
+    #[error("cannot write the journal to {}: {}; choose another file with --journal", .0.display(), .1)]
+    Journal(PathBuf, std::io::Error),
     /// The thread or its runtime cannot be made.
     #[error("cannot start the simulator's thread: {0}")]
     Thread(std::io::Error),
@@ -67,6 +77,8 @@ pub struct Simulator {
 impl Simulator {
     /// Listens, and serves until [`Simulator::shutdown`] or drop.
     pub fn start(config: SimulatorConfig) -> Result<Self, SimulatorError> {
+        let create = |path: PathBuf| Journal::create(&path).map_err(|error| SimulatorError::Journal(path, error));
+        let journal = config.journal.clone().map(create).transpose()?;
         let listen = config.listen;
         let refused = |error| SimulatorError::Listen(listen, error);
         let listener = TcpListener::bind(listen).map_err(refused)?;
@@ -74,7 +86,7 @@ impl Simulator {
         let addr = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(SimulatorError::Thread)?;
-        let shared = Arc::new(Shared::new(config));
+        let shared = Arc::new(Shared::new(config, journal));
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -132,24 +144,27 @@ impl Drop for Simulator {
 /// What all connections share. The lock is never held across an await.
 struct Shared {
     project_id: String,
-    credentials: Option<Credentials>,
     state: Mutex<State>,
 }
 
 struct State {
     tasks: tasks::Tasks,
     conditions: conditions::Conditions,
+    gatekeeper: identity::Gatekeeper,
     ledger: Ledger,
+    journal: Option<Journal>,
 }
 
 impl Shared {
-    fn new(config: SimulatorConfig) -> Self {
+    fn new(config: SimulatorConfig, journal: Option<Journal>) -> Self {
         let state = State {
             tasks: tasks::Tasks::new(config.tasks),
             conditions: conditions::Conditions::new(config.seed),
+            gatekeeper: identity::Gatekeeper::new(config.credentials),
             ledger: Ledger::default(),
+            journal,
         };
-        let shared = Self { project_id: config.project_id, credentials: config.credentials, state: Mutex::new(state) };
+        let shared = Self { project_id: config.project_id, state: Mutex::new(state) };
         shared.set_faults(config.faults);
         shared
     }
@@ -158,6 +173,7 @@ impl Shared {
     fn set_faults(&self, mut faults: Faults) {
         let mut state = self.state();
         state.tasks.change(std::mem::take(&mut faults.tasks), &std::mem::take(&mut faults.remove_tasks));
+        state.gatekeeper.change(&mut faults);
         state.conditions.change(faults, Instant::now());
     }
 

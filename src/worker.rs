@@ -4,13 +4,17 @@
 mod clock;
 pub(crate) mod credentials;
 mod ended;
+mod happened;
 mod letter;
 mod letter_status;
 mod notices;
 mod omitted;
 mod parts;
 mod publish;
+mod routes_status;
+mod stall;
 mod topics;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,22 +34,22 @@ use crate::io::dead_letter::{DeadLetters, Letter, TOO_LARGE};
 use crate::io::fault::Fault;
 use crate::io::signal::Ending;
 use crate::metrics::Metrics;
-use crate::metrics::labels::{CommitOutcome, RebalanceKind};
 use crate::oms::client::OmsClient;
 use crate::oms::credentials::refresh::Refresher;
 use crate::pipeline::answer::{Answer, Verdict};
 use crate::pipeline::credentials::CredentialNews;
+use crate::pipeline::discovery::table::Listing;
 use crate::pipeline::inquiry::Standing;
 use crate::pipeline::key::TaskId;
 use crate::pipeline::letters::{DeadLetter, LetterId};
 use crate::pipeline::record::Record;
-use crate::pipeline::{CommitError, Effect, Effects, Input, Pipeline, SubmissionId};
+use crate::pipeline::{Effect, Effects, Input, Pipeline, SubmissionId};
 
 use clock::Clock;
 use credentials::CredentialStatus;
 pub use ended::{Ended, WorkerError};
 pub(crate) use notices::remedy;
-pub(crate) use parts::{consumer, intake, oms, producer};
+pub(crate) use parts::{consumer, discovery, intake, oms, producer};
 use publish::Publisher;
 
 /// How often metrics, probes and `/status` are brought up to date.
@@ -69,6 +73,8 @@ pub struct Worker {
     submissions: FuturesUnordered<BoxFuture<'static, Answered>>,
     dead_letters: Arc<DeadLetters>,
     inquiries: FuturesUnordered<BoxFuture<'static, (TaskId, Standing)>>,
+    /// The project's tasks being listed.
+    listings: FuturesUnordered<BoxFuture<'static, Result<Listing, Box<Answer>>>>,
     letters: FuturesUnordered<BoxFuture<'static, Written>>,
     letter_source: letter::Source,
     topics: topics::Watch,
@@ -112,7 +118,7 @@ impl Worker {
         let awaited = settings.credentials.is_none();
         let oms = Arc::new(OmsClient::new(settings)?);
         let dead_letters = Arc::new(DeadLetters::new(parts::producer(config)).map_err(WorkerError::Producer)?);
-        let take = parts::counted_intake(config, &metrics);
+        let take = parts::CountedIntake::new(config, &metrics);
         let (consumer, events) = KafkaConsumer::start(&parts::consumer(config), take)?;
         let clock = Clock::start();
         let credentials = CredentialStatus { source: (!awaited).then_some("static"), ..CredentialStatus::default() };
@@ -131,6 +137,7 @@ impl Worker {
             topics: topics::Watch::start(Arc::clone(&dead_letters), config),
             dead_letters,
             inquiries: FuturesUnordered::new(),
+            listings: FuturesUnordered::new(),
             letters: FuturesUnordered::new(),
             letter_source: letter::Source::new(config),
             failing_tasks: FxHashSet::default(),
@@ -175,6 +182,7 @@ impl Worker {
                 Some(answered) = self.submissions.next() => self.answered(answered),
                 Some(written) = self.letters.next() => self.written(written),
                 Some((task, standing)) = self.inquiries.next() => self.step(Input::TaskStands(task, standing)),
+                Some(listed) = self.listings.next() => self.step(Input::Listed(listed)),
                 event = self.events.recv() => self.happened(event.ok_or(WorkerError::ConsumerGone)?)?,
                 told = self.refresher.changed() => self.credentials_changed(told),
                 () = sleep, if wakeup.is_some() => self.step(Input::Tick),
@@ -226,6 +234,14 @@ impl Worker {
                     let standing = oms.standing(&task).await;
                     (task, standing)
                 }));
+            }
+            Effect::ListTasks => {
+                let oms = Arc::clone(&self.oms);
+                self.listings.push(Box::pin(async move { oms.listing().await }));
+            }
+            Effect::Route(table) => {
+                self.publisher.routed(table.tasks.iter().map(|task| task.id.clone()).collect());
+                self.consumer.send(Command::Route(Arc::new(table.to_routes())));
             }
             Effect::AdoptCredentials => {
                 if let Some(newer) = self.candidate.take() {
@@ -309,57 +325,6 @@ impl Worker {
         self.step(if is_too_large { Input::LetterTooLarge(id) } else { Input::LetterDone(id, is_written) });
     }
 
-    fn happened(&mut self, event: ConsumerEvent) -> Result<(), WorkerError> {
-        match event {
-            ConsumerEvent::Records(batch) => {
-                self.publisher.consumed(&batch.records);
-                self.permits.push(batch.permit);
-                self.step(Input::Records(batch.records));
-            }
-            ConsumerEvent::Assigned(partitions) => {
-                info!(partitions = %parts::list(&partitions), "assigned");
-                self.metrics.rebalances(RebalanceKind::Assign).inc();
-                self.publisher.joined(!partitions.is_empty());
-                self.step(Input::Assigned(parts::assigned(partitions)));
-            }
-            ConsumerEvent::Revoked(partitions) => {
-                info!(partitions = %parts::list(&partitions), "revoked; settling what is under way");
-                self.metrics.rebalances(RebalanceKind::Revoke).inc();
-                self.step(Input::Revoked(parts::names(partitions)));
-            }
-            ConsumerEvent::Lost(partitions) => {
-                warn!(partitions = %parts::list(&partitions), "lost; their records are read again by their next owner");
-                self.metrics.rebalances(RebalanceKind::Lost).inc();
-                let names = parts::names(partitions);
-                self.publisher.lost(&names);
-                self.step(Input::Lost(names));
-            }
-            ConsumerEvent::Committed { result, .. } => {
-                let result = parts::commit_result(result);
-                self.metrics
-                    .commits(match &result {
-                        Ok(()) => CommitOutcome::Ok,
-                        Err((CommitError::Failed, _)) => CommitOutcome::Failed,
-                        Err((CommitError::Fenced, _)) => CommitOutcome::Fenced,
-                    })
-                    .inc();
-                self.publisher.committed(&result);
-                self.step(Input::Committed(result.map_err(|(error, _)| error)));
-            }
-            ConsumerEvent::Ended { at, epoch, offset } => self.step(Input::Ended(at, epoch, offset)),
-            ConsumerEvent::Watermarks(ends) => self.publisher.watermarks(ends),
-            ConsumerEvent::Error { fault, count, fatal } => {
-                self.metrics.kafka_errors(&fault.code).inc_by(count);
-                if fatal {
-                    return Err(WorkerError::Kafka(fault));
-                }
-                self.publisher.kafka_error(&fault, self.clock.now());
-            }
-            ConsumerEvent::Closed => return Err(WorkerError::ConsumerGone),
-        }
-        Ok(())
-    }
-
     fn drain(&mut self) {
         info!("asked to end: reading no more, settling what is under way");
         self.step(Input::Drain);
@@ -375,26 +340,7 @@ impl Worker {
         }
         self.publisher.publish(&report, &self.credentials, now, self.clock.time_of(last_turn));
     }
-
-    /// Leaves the group, so that others need not wait for this member's session to end.
-    async fn leave(&mut self, unanswered: usize) -> Ended {
-        self.publish();
-        self.consumer.send(Command::Close);
-        let closed = async {
-            while let Some(event) = self.events.recv().await {
-                if matches!(event, ConsumerEvent::Closed) {
-                    return;
-                }
-            }
-        };
-        if tokio::time::timeout(self.leave_timeout, closed).await.is_err() {
-            warn!("leaving the group takes too long; its coordinator will notice by itself");
-        }
-        if unanswered > 0 {
-            warn!(unanswered, "time is up: these requests and dead letters were not answered and will be repeated");
-            return Ended::DeadlinePassed;
-        }
-        info!("drained");
-        Ended::Drained
-    }
 }
+
+#[cfg(test)]
+mod injected;

@@ -1,7 +1,7 @@
 //! `check`: looks at a whole set-up before it is deployed, and says in plain words what is wrong and what to do.
 //!
 //! `settings` looks at the configuration, `kafka` and `oms` ask both sides. What an answer means is said by `brokers`,
-//! `topics`, `rights`, `points`, `answers` and `tasks`, which are pure; `report` writes it all down. No group is joined,
+//! `topics`, `rights`, `points`, `answers`, `routes` and `tasks`, which are pure; `report` writes it all down. No group is joined,
 //! no offset committed, no record and no event left behind, and a wrong key costs one failed signature.
 
 mod answers;
@@ -14,6 +14,7 @@ mod points;
 mod questions;
 mod report;
 mod rights;
+mod routes;
 mod settings;
 mod tasks;
 mod topics;

@@ -22,6 +22,9 @@ use crate::worker;
 
 /// The file name that stands for standard input.
 const STDIN: &str = "-";
+/// Told where no table of routes is written.
+const DISCOVERED: &str = "routes are discovered, and decode does not ask OMS: a task is shown only where the record names one; \
+     oms-sync-worker check shows the routes";
 
 /// Shows what the worker would do with a record's value: one JSON line an object change.
 #[derive(clap::Args, Clone, Debug)]
@@ -137,6 +140,9 @@ impl<'a> Decoder<'a> {
         let configured = match &args.config {
             Some(file) => {
                 let config = config::load(Some(file), config::process_environment())?.config;
+                if config.discovery.is_some() && !args.explain {
+                    writeln!(io::stderr(), "{DISCOVERED}").ok(); // nobody reads it
+                }
                 Some((worker::intake(&config), config))
             }
             None => None,

@@ -148,5 +148,6 @@ fn embedded_oms(seed: u64) -> anyhow::Result<Simulator> {
         credentials: Some(Credentials::new(ACCESS_KEY, SECRET_KEY, None)?),
         faults: Faults::default(),
         seed,
+        journal: None,
     })?)
 }

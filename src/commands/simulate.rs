@@ -25,7 +25,8 @@ A fault is name=value pairs separated by commas, or JSON. The first that applies
   what happens:   status=CODE with code=, message=, body= and (in JSON) headers, or
                   failure=reset_before|reset_during|reset_after|hang|hang_after|drip
 POST /_simulator/faults takes {"latency","jitter","requests_per_second","burst","retry_after","rules":[FAULT...],
-"tasks":[{"id","bucket","status":"SYNCHRONIZING|STOPPED","object_overwrite_mode"}...],"remove_tasks":[ID...]}; what it names replaces what was."#;
+"tasks":[{"id","bucket","status":"SYNCHRONIZING|STOPPED","object_overwrite_mode"}...],"remove_tasks":[ID...],
+"access_keys":[{"access_key","secret_key"}...],"clock_ahead_seconds"}; what it names replaces what was."#;
 
 /// Serve as OMS would: signature, limits, tasks, throttling and faults, with a ledger of every accepted key.
 #[derive(Clone, Debug, Args)]
@@ -67,6 +68,9 @@ pub struct SimulateArgs {
     /// Write the ledger to this file, as JSON, when ended with SIGTERM or SIGINT.
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
+    /// Write a line for each accepted event to this file, as JSON, before it is answered.
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
     /// Seed of ratios and jitter.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -109,6 +113,7 @@ fn config(args: SimulateArgs) -> anyhow::Result<SimulatorConfig> {
         credentials,
         faults,
         seed: args.seed,
+        journal: args.journal,
     })
 }
 

@@ -8,9 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::properties::Properties;
-use super::routes::Routes;
+use super::routes::{Discovery, Routes};
 use super::secret::Secret;
-use super::sections::{Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, Records, Retry, Shutdown, WrittenKeys};
+use super::sections::{
+    Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, Records, Retry, Shutdown, StoppedTasks, WrittenKeys,
+};
 use super::units;
 use super::units::schema::DurationText;
 use crate::oms::verdict::VerdictCodes;
@@ -24,6 +26,10 @@ pub(crate) struct Document {
     pub(crate) oms: Oms,
     /// Which task gets the changes of which bucket: a list, or the word `discover`. Empty: records must name their task.
     pub(crate) routes: Routes,
+    pub(crate) discovery: Discovery,
+    /// What to do with changes of a task that someone has stopped: they wait until it is started again, or are
+    /// dead-lettered once OMS has confirmed that it is stopped.
+    pub(crate) stopped_tasks: StoppedTasks,
     pub(crate) records: Records,
     pub(crate) events: Events,
     pub(crate) retry: Retry,

@@ -1,12 +1,17 @@
 //! The table of routes as people write it: a list, or the word `discover`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use super::units;
+use super::units::schema::DurationText;
 
 /// The word that stands for routes found by asking OMS.
 pub(crate) const DISCOVER: &str = "discover";
@@ -31,6 +36,24 @@ pub(crate) struct Route {
     pub(crate) bucket: Option<String>,
     /// Only keys that begin with this; the longest prefix wins.
     pub(crate) prefix: Option<String>,
+}
+
+/// How `routes: discover` asks OMS for the project's tasks.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Discovery {
+    /// Only with `routes: discover`. How often OMS is asked for the project's tasks; sooner after a failure.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "DurationText")]
+    pub(crate) interval: Duration,
+    /// Only with `routes: discover`. Where several tasks read one source bucket: the key prefix of each, by task id. One of them may go without and gets all other keys.
+    pub(crate) prefixes: BTreeMap<String, String>,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self { interval: Duration::from_mins(5), prefixes: BTreeMap::new() }
+    }
 }
 
 impl Default for Routes {

@@ -56,6 +56,17 @@ pub enum Unusable {
     Skip,
 }
 
+/// What becomes of the changes of a stopped task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoppedTasks {
+    /// They wait for it to be started again.
+    #[default]
+    Wait,
+    /// They are copied to the dead-letter topic.
+    DeadLetter,
+}
+
 /// How records are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -198,7 +209,7 @@ impl Default for Breaker {
 }
 
 /// What the worker holds at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Object changes that are read and not settled.
@@ -209,6 +220,9 @@ pub struct Limits {
     pub max_unsettled_bytes: u64,
     /// Keys that wait for one task; at this, reading of its partitions pauses.
     pub max_pending_keys_per_task: usize,
+    /// Share of `max_unsettled_changes` and of `max_unsettled_bytes` that one task may take up while it is held, stopped or its
+    /// requests fail; at this, reading of its partitions pauses. Above 0; 1 leaves nothing to others.
+    pub max_blocked_share_per_task: f64,
     /// Records of a partition that are settled behind one that is not: what a crash repeats at most.
     pub max_uncommitted_records: usize,
     /// Tasks with state.
@@ -221,6 +235,7 @@ impl Default for Limits {
             max_unsettled_changes: 100_000,
             max_unsettled_bytes: 24 << 20,
             max_pending_keys_per_task: 50_000,
+            max_blocked_share_per_task: 0.75,
             max_uncommitted_records: 1_000_000,
             max_tasks: 1_000,
         }

@@ -12,7 +12,7 @@ use super::document::CredentialSource;
 use super::properties::Properties;
 use super::secret::Secret;
 use super::sections::{
-    Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, ReadKeys, Records, Retry, Shutdown, WrittenKeys,
+    Admin, DeadLetter, Events, Limits, Log, OffsetPolicy, ReadKeys, Records, Retry, Shutdown, StoppedTasks, WrittenKeys,
 };
 
 /// A configuration that can be run with.
@@ -24,6 +24,10 @@ pub struct Config {
     pub oms: Oms,
     /// Which task gets the changes of which bucket. Empty: records must name their task. No two have the same bucket and prefix.
     pub routes: Vec<Route>,
+    /// How routes are found instead, where the word `discover` is written; there are none in `routes` then.
+    pub discovery: Option<Discovery>,
+    /// What becomes of the changes of stopped tasks.
+    pub stopped_tasks: StoppedTasks,
     /// How records are read.
     pub records: Records,
     /// How keys are grouped.
@@ -131,6 +135,15 @@ pub struct IamUser {
     pub name: String,
     /// Its password.
     pub password: Secret,
+}
+
+/// How routes are found by asking OMS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Discovery {
+    /// Between two questions.
+    pub interval: Duration,
+    /// What the keys of a task begin with, not empty.
+    pub prefixes: BTreeMap<TaskId, String>,
 }
 
 /// A bucket, or a part of it, and the task that gets its changes.

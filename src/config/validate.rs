@@ -7,10 +7,12 @@ mod ranges;
 mod topics;
 mod verdict_codes;
 
+use std::collections::BTreeMap;
+
 use super::document::{self, Document};
 use super::problem::Findings;
-use super::routes::Routes;
-use super::settings::{Config, Kafka, Route};
+use super::routes::{self, Routes};
+use super::settings::{Config, Discovery, Kafka, Route};
 use crate::pipeline::key::TaskId;
 
 /// What a task or project id looks like.
@@ -20,6 +22,7 @@ const ID: &str = "letters, digits and hyphens, 1 to 1024 of them";
 pub(super) fn validate(document: Document, findings: &mut Findings) -> Option<Config> {
     ranges::check(&document, findings);
     topics::check(&document, findings);
+    let discovery = check_discovery(&document.routes, document.discovery, findings);
     let routes = check_routes(document.routes, findings);
     let kafka = check_kafka(document.kafka, findings);
     let oms = oms::check(document.oms, findings);
@@ -30,6 +33,8 @@ pub(super) fn validate(document: Document, findings: &mut Findings) -> Option<Co
         kafka: kafka?,
         oms: oms?,
         routes: routes?,
+        discovery,
+        stopped_tasks: document.stopped_tasks,
         records: document.records,
         events: document.events,
         retry: document.retry,
@@ -88,10 +93,7 @@ fn check_kafka(kafka: document::Kafka, findings: &mut Findings) -> Option<Kafka>
 }
 
 fn check_routes(routes: Routes, findings: &mut Findings) -> Option<Vec<Route>> {
-    let Routes::List(written) = routes else {
-        findings.add("routes", "not available yet: discover", "write the list of routes");
-        return None;
-    };
+    let Routes::List(written) = routes else { return Some(Vec::new()) };
     let mut seen: Vec<(Option<String>, Option<String>)> = Vec::new();
     let mut checked = Some(Vec::new());
     for (index, route) in written.into_iter().enumerate() {
@@ -111,6 +113,27 @@ fn check_routes(routes: Routes, findings: &mut Findings) -> Option<Vec<Route>> {
         });
     }
     checked
+}
+
+/// How routes are found, where they are not written.
+fn check_discovery(routes: &Routes, written: routes::Discovery, findings: &mut Findings) -> Option<Discovery> {
+    let Routes::Word(_) = routes else {
+        if written != routes::Discovery::default() {
+            findings.add("discovery", "the routes are written", "write routes: discover, or leave discovery out");
+        }
+        return None;
+    };
+    let mut prefixes = BTreeMap::new();
+    for (name, prefix) in written.prefixes {
+        let path = format!("discovery.prefixes.{name}");
+        if prefix.is_empty() {
+            findings.add(&path, "empty", "write what the keys begin with, or leave the task out");
+        }
+        if let Some(task) = id(&path, Some(&name), "the id of a synchronization task", findings).and_then(task_id) {
+            prefixes.insert(task, prefix);
+        }
+    }
+    Some(Discovery { interval: written.interval, prefixes })
 }
 
 /// The one place where text becomes a task id.

@@ -20,9 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use committer::Committer;
 
-use crate::pipeline::intake::Incoming;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 
 mod committer;
 mod context;
@@ -34,10 +32,11 @@ mod poller;
 mod rebalance;
 mod records;
 mod settings;
+mod watch;
 
-pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit};
+pub use events::{Assignment, Batch, Command, ConsumerEvent, Permit, Symptom, Take, Undelivered};
 pub(crate) use records::copy;
-pub use settings::{ConsumerSettings, MissingOffset};
+pub use settings::{ConsumerSettings, MissingOffset, STATISTICS_INTERVAL, request_timeout};
 
 /// Most records in a batch.
 pub const MAX_BATCH_RECORDS: usize = 512;
@@ -108,23 +107,28 @@ impl Drop for ToldWhenPanicking {
 impl KafkaConsumer {
     /// Creates the client, subscribes and starts polling. Does not wait for a broker.
     ///
-    /// `take` is called on the polling thread for each record.
-    pub fn start<F>(
+    /// `take` is asked on the polling thread for each record.
+    pub fn start(
         settings: &ConsumerSettings,
-        take: F,
-    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError>
-    where
-        F: FnMut(Record) -> Incoming + Send + 'static,
-    {
-        let (events, receiver) = unbounded_channel();
-        let (signals, inbox) = mpsc::channel();
+        take: impl Take + Send + 'static,
+    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError> {
         let (callbacks, noticed) = mpsc::channel();
         let context = context::Context::new(callbacks);
         let consumer: BaseConsumer<_> =
             settings.client_config().create_with_context(context).map_err(StartError::Config)?;
+        Self::around(Arc::new(consumer), noticed, settings, take)
+    }
+
+    fn around(
+        consumer: Arc<BaseConsumer<context::Context>>,
+        noticed: mpsc::Receiver<context::Notice>,
+        settings: &ConsumerSettings,
+        take: impl Take + Send + 'static,
+    ) -> Result<(Self, UnboundedReceiver<ConsumerEvent>), StartError> {
+        let (events, receiver) = unbounded_channel();
+        let (signals, inbox) = mpsc::channel();
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(StartError::Subscribe)?;
-        let consumer = Arc::new(consumer);
         let committer = Committer::start(Arc::clone(&consumer), events.clone()).map_err(StartError::Thread)?;
         let commits = committer.requests.clone();
         let told = events.clone();
@@ -181,3 +185,6 @@ fn now() -> Instant {
 
 /// Where events go.
 type Events = UnboundedSender<ConsumerEvent>;
+
+#[cfg(test)]
+mod tests;

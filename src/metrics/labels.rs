@@ -107,6 +107,9 @@ impl From<Verdict> for VerdictLabel {
     }
 }
 
+/// The label `reason` of a missing or doubtful table of routes.
+pub const ROUTES_HOLD: &str = "routes";
+
 /// The label `reason` of a hold.
 #[must_use]
 pub fn hold_reason(reason: HoldReason) -> &'static str {

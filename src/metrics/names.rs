@@ -2,6 +2,8 @@
 
 /// Counter; topic.
 pub const RECORDS_CONSUMED: &str = "oms_sync_records_consumed_total";
+/// Counter; topic.
+pub const RECORDS_GONE: &str = "oms_sync_records_gone_total";
 /// Counter; topic, outcome.
 pub const RECORDS_SETTLED: &str = "oms_sync_records_settled_total";
 /// Counter; format, action, reason.

@@ -62,6 +62,8 @@ pub(super) fn histograms(
 pub struct TopicMetrics {
     /// Records read.
     pub consumed: IntCounter,
+    /// Offsets that were gone when they were to be read.
+    pub gone: IntCounter,
     settled: [IntCounter; 3],
 }
 
@@ -75,6 +77,7 @@ impl TopicMetrics {
 
 pub(super) struct TopicVecs {
     consumed: IntCounterVec,
+    gone: IntCounterVec,
     settled: IntCounterVec,
 }
 
@@ -82,6 +85,12 @@ impl TopicVecs {
     pub(super) fn new(r: &Registry) -> Result<Self, Error> {
         Ok(Self {
             consumed: counters(r, names::RECORDS_CONSUMED, "Records read", &["topic"])?,
+            gone: counters(
+                r,
+                names::RECORDS_GONE,
+                "Offsets that Kafka did not have any more when they were to be read",
+                &["topic"],
+            )?,
             settled: counters(r, names::RECORDS_SETTLED, "Records settled", &["topic", "outcome"])?,
         })
     }
@@ -89,6 +98,7 @@ impl TopicVecs {
     pub(super) fn of(&self, topic: &str) -> TopicMetrics {
         TopicMetrics {
             consumed: self.consumed.with_label_values(&[topic]),
+            gone: self.gone.with_label_values(&[topic]),
             settled: RecordOutcome::ALL.map(|outcome| self.settled.with_label_values(&[topic, outcome.as_str()])),
         }
     }

@@ -1,6 +1,7 @@
 //! What is counted per task: routed tasks by id, all others together as `other`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use prometheus::{Error, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
@@ -66,8 +67,16 @@ pub(super) struct TaskVecs {
     keys_dead_lettered: IntCounterVec,
     submissions: IntCounterVec,
     state: IntGaugeVec,
-    routed: HashMap<TaskId, TaskSeries>,
+    gauges: GaugeVecs,
+    routed: RwLock<Routed>,
     other: TaskSeries,
+}
+
+/// The tasks with labels of their own.
+struct Routed {
+    series: HashMap<TaskId, TaskSeries>,
+    /// All that ever had one, so that their number is bounded whatever comes and goes.
+    labelled: HashSet<TaskId>,
 }
 
 struct GaugeVecs {
@@ -90,6 +99,15 @@ impl GaugeVecs {
         })
     }
 
+    fn forget(&self, label: &str) {
+        let label = [label];
+        self.pending_keys.remove_label_values(&label).ok(); // there was none
+        self.in_flight.remove_label_values(&label).ok();
+        self.oldest_pending.remove_label_values(&label).ok();
+        self.concurrency_limit.remove_label_values(&label).ok();
+        self.lone_retry_keys.remove_label_values(&label).ok();
+    }
+
     fn of(&self, label: &str) -> TaskSeries {
         let label = [label];
         TaskSeries {
@@ -106,6 +124,8 @@ impl TaskVecs {
     pub(super) fn new(r: &Registry, routed: impl IntoIterator<Item = TaskId>) -> Result<Self, Error> {
         let task = ["task"];
         let vecs = GaugeVecs::new(r)?;
+        let labelled: HashSet<_> = routed.into_iter().collect();
+        let series = labelled.iter().map(|task| (task.clone(), vecs.of(task.as_str()))).collect();
         let joined = "Changes that joined an entry of the same key that already waited";
         Ok(Self {
             coalesced: counters(r, names::CHANGES_COALESCED, joined, &task)?,
@@ -118,17 +138,46 @@ impl TaskVecs {
                 &["task", "verdict", "status"],
             )?,
             state: gauges(r, names::TASK_STATE, "1 for the state that OMS names, else 0", &["task", "state"])?,
-            routed: routed.into_iter().map(|task| (task.clone(), vecs.of(task.as_str()))).collect(),
+            routed: RwLock::new(Routed { series, labelled }),
             other: vecs.of(OTHER_TASK),
+            gauges: vecs,
         })
     }
 
-    pub(super) fn label<'a>(&self, task: &'a TaskId) -> &'a str {
-        if self.routed.contains_key(task) { task.as_str() } else { OTHER_TASK }
+    fn routed(&self) -> RwLockReadGuard<'_, Routed> {
+        self.routed.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
-        self.routed.keys().map(TaskId::as_str).chain([OTHER_TASK])
+    fn routed_mut(&self) -> RwLockWriteGuard<'_, Routed> {
+        self.routed.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives labels to these tasks and takes the gauges of all others away, whose names it gives.
+    pub(super) fn route(&self, tasks: &[TaskId], max_labels: usize) -> Vec<TaskId> {
+        let mut routed = self.routed_mut();
+        let Routed { series, labelled } = &mut *routed;
+        let gone: Vec<_> = series.extract_if(|task, _| !tasks.contains(task)).map(|(task, _)| task).collect();
+        for task in &gone {
+            self.gauges.forget(task.as_str());
+            for state in TaskState::ALL {
+                self.state.remove_label_values(&[task.as_str(), state.as_str()]).ok(); // it was never shown
+            }
+        }
+        for task in tasks {
+            if labelled.contains(task) || labelled.len() < max_labels {
+                labelled.insert(task.clone());
+                series.entry(task.clone()).or_insert_with(|| self.gauges.of(task.as_str()));
+            }
+        }
+        gone
+    }
+
+    pub(super) fn label<'a>(&self, task: &'a TaskId) -> &'a str {
+        if self.routed().series.contains_key(task) { task.as_str() } else { OTHER_TASK }
+    }
+
+    pub(super) fn labels(&self) -> Vec<String> {
+        self.routed().series.keys().map(TaskId::as_str).chain([OTHER_TASK]).map(str::to_owned).collect()
     }
 
     pub(super) fn of(&self, task: &TaskId) -> TaskMetrics {
@@ -146,8 +195,9 @@ impl TaskVecs {
 
     /// Tasks that share a label are added up; of ages the highest is shown. A routed task without an entry is at rest.
     pub(super) fn show<'a>(&self, states: impl IntoIterator<Item = (&'a TaskId, TaskGauges)>) {
+        let routed = self.routed();
         let mut other = TaskGauges::default();
-        let mut at_rest: HashMap<&TaskId, &TaskSeries> = self.routed.iter().collect();
+        let mut at_rest: HashMap<&TaskId, &TaskSeries> = routed.series.iter().collect();
         for (task, state) in states {
             match at_rest.remove(task) {
                 Some(series) => series.show(&state),
@@ -161,7 +211,7 @@ impl TaskVecs {
     }
 
     pub(super) fn show_state(&self, task: &TaskId, current: TaskState) {
-        if self.routed.contains_key(task) {
+        if self.routed().series.contains_key(task) {
             for state in TaskState::ALL {
                 self.state.with_label_values(&[task.as_str(), state.as_str()]).set((state == current).into());
             }

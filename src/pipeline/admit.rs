@@ -75,26 +75,39 @@ impl Pipeline {
 
     /// Lets a change wait, alone or with an earlier one of its key. Whether the record now waits for one entry more.
     pub(super) fn take_change(&mut self, task: &TaskId, key: EncodedKey, record: RecordRef, now: Time) -> bool {
-        let ix = self.tasks.find_or_insert(task, &self.settings);
+        let (ix, is_new) = self.tasks.find_or_insert(task, &self.settings);
+        if is_new {
+            self.begin_as_listed(ix, now);
+        }
         let task = &mut self.tasks[ix];
-        if let Some(waiting) = task.pending.find(&key, &self.entries) {
+        let waiting = task.pending.find(&key, &self.entries);
+        if let Some(waiting) = waiting {
             task.counts.coalesced += 1;
             let records = &mut self.entries[waiting].records;
-            let joins = records.last() != Some(&record);
-            if joins {
-                records.push(record);
+            if records.last() == Some(&record) {
+                return false;
             }
-            return joins;
+            records.push(record);
+        } else {
+            let id = self.entries.insert(ix, key, record, now);
+            task.pending.push(id, &mut self.entries);
+            if task.stopped.is_some() {
+                self.stopped_tasks.insert(ix);
+            }
         }
-        let id = self.entries.insert(ix, key, record, now);
-        task.pending.push(id, &mut self.entries);
-        let waiting = task.pending.sendable();
-        if task.pending.len() >= self.settings.max_pending_keys_per_task && !task.pauses.contains(&record.partition) {
+        if let Some(slot) = self.partitions[record.partition].ledger.slot(record) {
+            task.charge(slot.part());
+        }
+        if task.stopped.is_some() {
+            self.stopped_tasks.insert(ix);
+        }
+        if task.is_full(&self.settings) && !task.pauses.contains(&record.partition) {
             task.pauses.push(record.partition);
             self.partitions[record.partition].full_tasks.push(ix);
             self.pauses_changed = true;
         }
-        if waiting == 1 || waiting >= self.settings.max_keys {
+        let sendable = task.pending.sendable();
+        if waiting.is_none() && (sendable == 1 || sendable >= self.settings.max_keys) {
             self.reschedule(ix, now);
         }
         true
@@ -103,7 +116,7 @@ impl Pipeline {
     /// Lets the partitions go on that were paused for a task, once half of its room is free.
     pub(super) fn relax(&mut self, ix: TaskIx) {
         let task = &mut self.tasks[ix];
-        if task.pauses.is_empty() || task.pending.len() > self.settings.max_pending_keys_per_task / 2 {
+        if task.pauses.is_empty() || !task.has_room(&self.settings) {
             return;
         }
         self.pauses_changed = true;

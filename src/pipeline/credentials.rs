@@ -39,7 +39,7 @@ impl Pipeline {
                     None => self.hold_worker(HoldReason::Credentials, why, now, out),
                 }
             }
-            CredentialNews::Offered if self.credentials_work() => {
+            CredentialNews::Offered if self.credentials_work() && !self.waits_for_first_table() => {
                 self.trust.offer_candidate(self.settings.hold_probe_interval, now);
             }
             CredentialNews::Offered => {
@@ -48,6 +48,11 @@ impl Pipeline {
                 self.probe_at_once(now);
             }
         }
+    }
+
+    /// Without any routes nothing is sent that could try new credentials, and those in use may lack the right to list tasks.
+    fn waits_for_first_table(&self) -> bool {
+        self.discovery.as_ref().is_some_and(|discovery| !discovery.has_table())
     }
 
     fn credentials_work(&self) -> bool {
@@ -161,6 +166,6 @@ impl Pipeline {
 }
 
 /// A 401 is one whatever its code says, and so is what OMS itself calls a failed authentication.
-fn is_failed_signature(answer: &Answer) -> bool {
+pub(super) fn is_failed_signature(answer: &Answer) -> bool {
     answer.status == Status::Http(401) || answer.verdict == Verdict::Hold(HoldReason::Credentials)
 }

@@ -3,6 +3,7 @@
 
 use smallvec::SmallVec;
 
+use super::discovery::Discovery;
 use super::entry::TaskIx;
 use super::event::{Event, Origin};
 use super::task::Readiness;
@@ -86,7 +87,8 @@ impl Pipeline {
             };
             at = at.max(probe).max(self.trust.next_try());
         } else if !self.trust.is_proven() {
-            if !self.flight.is_empty() || self.inquiries > 0 {
+            let is_listing = self.discovery.as_ref().is_some_and(Discovery::is_asking);
+            if !self.flight.is_empty() || self.inquiries > 0 || is_listing {
                 return Gate::Closed;
             }
             at = at.max(self.trust.next_try());

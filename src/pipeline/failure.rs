@@ -6,14 +6,17 @@ use super::intake::{Reject, RejectStage};
 use super::key::{EncodedKey, TaskId};
 use super::time::Time;
 
-/// The reasons at stage submit: refused, an event of one key that is too large, a task that is not there.
-pub const REFUSALS: [&str; 3] = [REFUSED, TOO_LARGE, TASK_NOT_FOUND];
+/// The reasons at stage submit: refused, an event of one key that is too large, a task that is not there, one that is
+/// stopped.
+pub const REFUSALS: [&str; 4] = [REFUSED, TOO_LARGE, TASK_NOT_FOUND, TASK_STOPPED];
 /// OMS refused the key.
 pub const REFUSED: &str = "refused";
 /// OMS refused the key alone as too large.
 pub const TOO_LARGE: &str = "too_large";
 /// OMS does not know the task.
 pub const TASK_NOT_FOUND: &str = "task_not_found";
+/// The task is stopped, and the policy is not to wait for it.
+pub const TASK_STOPPED: &str = "task_stopped";
 
 /// Where a failure happened: header `oms-sync.stage`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

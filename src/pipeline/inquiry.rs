@@ -7,7 +7,6 @@ use super::answer::{Answer, HoldReason, Verdict};
 use super::entry::TaskIx;
 use super::event::Doomed;
 use super::key::TaskId;
-use super::task::Block;
 use super::time::Time;
 use super::{Effect, Effects, Notice, Pipeline};
 
@@ -38,12 +37,19 @@ impl Pipeline {
         } else if task.stood_at.is_some_and(|at| now.since(at) < STANDING_LASTS) {
             self.condemn(doomed, now);
         } else {
+            let ix = doomed.event.task;
             task.doomed.push(doomed);
-            if task.asking.is_none() {
-                task.asking = Some(self.trust.in_use());
-                self.inquiries += 1;
-                out.actions.push(Effect::AskTask(task.id.clone()));
-            }
+            self.ask_how_it_stands(ix, out);
+        }
+    }
+
+    /// Asks OMS how a task stands, unless that question is out already.
+    pub(super) fn ask_how_it_stands(&mut self, ix: TaskIx, out: &mut Effects) {
+        let task = &mut self.tasks[ix];
+        if task.asking.is_none() {
+            task.asking = Some(self.trust.in_use());
+            self.inquiries += 1;
+            out.actions.push(Effect::AskTask(task.id.clone()));
         }
     }
 
@@ -55,7 +61,7 @@ impl Pipeline {
         let doomed = std::mem::take(&mut task.doomed);
         let spared = match standing {
             Standing::Stopped => {
-                self.block_task(ix, Block::Stopped, "ShowSyncTask says STOPPED".into(), now, out);
+                self.task_is_stopped(ix, "ShowSyncTask says STOPPED", now, out);
                 true
             }
             Standing::EmptyProject => {

@@ -93,30 +93,46 @@ impl Intake {
         Self { settings, routes }
     }
 
+    /// From now on by this table.
+    pub fn set_routes(&mut self, routes: Arc<Routes>) {
+        self.routes = routes;
+    }
+
     /// What has to be done for a record; each of its changes is counted once in the tally.
-    pub fn take(&self, record: &Record, tally: &mut Tally) -> Incoming {
+    ///
+    /// # Errors
+    /// The record as it was, where the table does not tell yet what becomes of it. Nothing is counted then.
+    pub fn take(&self, record: Record, tally: &mut Tally) -> Result<Incoming, Record> {
         let options = self.settings.topics.get(&*record.topic).unwrap_or(&self.settings.decode);
         let mut changes = SmallVec::new();
         let mut rejects = Vec::new();
-        for change in formats::decode(record, options) {
+        let mut counts = Tally::default();
+        let mut undecided = false;
+        for change in formats::decode(&record, options) {
             let (outcome, work) = self.judge(&change);
+            undecided |= outcome == Outcome::Sync && work.is_none();
             changes.extend(work);
-            tally.add(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
+            counts.add(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
             if let Outcome::Reject(reason) = outcome {
                 rejects.push(Reject::new(reason, change));
             }
         }
-        Incoming::new(record, changes, rejects)
+        if undecided {
+            return Err(record);
+        }
+        counts.drain().for_each(|(counted, count)| tally.add_all(counted, count));
+        Ok(Incoming::new(&record, changes, rejects))
     }
 
-    /// What becomes of a change once it is routed and policies are applied: for a sync the task and the key.
+    /// What becomes of a change once it is routed and policies are applied: for a sync the task and the key, or nothing
+    /// where the table does not tell yet.
     #[must_use]
     pub fn judge(&self, change: &Change<'_>) -> (Outcome, Option<(TaskId, EncodedKey)>) {
         if change.outcome != Outcome::Sync {
             return (self.apply_policy(change.outcome), None);
         }
         match self.work(change) {
-            Ok(work) => (Outcome::Sync, Some(work)),
+            Ok(work) => (Outcome::Sync, work),
             Err(reason) => (self.apply_policy(Outcome::Reject(reason)), None),
         }
     }
@@ -129,11 +145,14 @@ impl Intake {
         EncodedKey::encode(key, self.settings.key_encoding)
     }
 
-    fn work(&self, change: &Change<'_>) -> Result<(TaskId, EncodedKey), Reason> {
+    fn work(&self, change: &Change<'_>) -> Result<Option<(TaskId, EncodedKey)>, Reason> {
         let key = change.key.as_deref().unwrap_or_default();
-        let task =
-            self.routes.route(change.bucket.as_deref(), key, change.task.as_deref()).map_err(RouteError::reason)?;
-        Ok((task, self.encode(key)?))
+        let routed = self.routes.route(change.bucket.as_deref(), key, change.task.as_deref());
+        match routed.map_err(RouteError::reason) {
+            Ok(task) => Ok(Some((task, self.encode(key)?))),
+            Err(Some(reason)) => Err(reason),
+            Err(None) => self.encode(key).map(|_| None).map_err(Reason::from), // a key that is none needs no task
+        }
     }
 
     fn apply_policy(&self, outcome: Outcome) -> Outcome {
@@ -187,9 +206,13 @@ pub struct Tally(SmallVec<[(Counted, u64); 4]>);
 impl Tally {
     /// Counts one change.
     pub fn add(&mut self, counted: Counted) {
+        self.add_all(counted, 1);
+    }
+
+    fn add_all(&mut self, counted: Counted, changes: u64) {
         match self.0.iter_mut().find(|(known, _)| *known == counted) {
-            Some((_, count)) => *count += 1,
-            None => self.0.push((counted, 1)),
+            Some((_, count)) => *count += changes,
+            None => self.0.push((counted, changes)),
         }
     }
 
@@ -224,7 +247,7 @@ mod tests {
             {"sync_task_id": "t2", "key": "k"}, {"sync_task_id": "t 2", "key": "k"}, {"bucket": "b", "key": "x", "event": "deleted"},
         ]);
         let mut tally = Tally::default();
-        let incoming = intake(IntakeSettings::default()).take(&record(&value.to_string()), &mut tally);
+        let incoming = intake(IntakeSettings::default()).take(record(&value.to_string()), &mut tally).unwrap();
         let changes: Vec<_> = incoming.changes.iter().map(|(task, key)| (task.as_str(), key.as_str())).collect();
         assert_eq!(changes, [("t1", "a%20b")]);
         let rejects: Vec<_> = incoming.rejects.iter().map(|r| (r.stage, r.reason, r.key.as_deref())).collect();
@@ -242,13 +265,32 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_the_table_cannot_place_yet_comes_back_uncounted() {
+        let mut tally = Tally::default();
+        let mut intake = intake(IntakeSettings::default());
+        intake.set_routes(Arc::new(Routes::undecided()));
+        let value = json!([{"bucket": "b", "key": "x", "event": "deleted"}, {"bucket": "b", "key": "k"}]).to_string();
+        let waits = intake.take(record(&value), &mut tally).unwrap_err();
+        assert_eq!(tally.drain().count(), 0);
+        let deleted = r#"{"bucket":"b","key":"x","event":"deleted"}"#;
+        assert!(
+            intake.take(record(deleted), &mut tally).unwrap().changes.is_empty(),
+            "what needs no task needs no table"
+        );
+        let route = Route { task: TaskId::new("t1").unwrap(), bucket: "b".into(), prefix: None };
+        intake.set_routes(Arc::new(Routes::new(vec![route])));
+        assert_eq!(intake.take(waits, &mut tally).unwrap().changes.len(), 1);
+        assert_eq!(tally.drain().map(|(_, count)| count).sum::<u64>(), 3);
+    }
+
+    #[test]
     fn policies_turn_rejects_into_counted_skips() {
         let settings =
             IntakeSettings { unrecognised: Unusable::Skip, no_route: Unusable::Skip, ..IntakeSettings::default() };
         let intake = intake(settings);
         let mut tally = Tally::default();
         for value in ["{}", r#"{"bucket":"nowhere","key":"k"}"#, "broken"] {
-            let incoming = intake.take(&record(value), &mut tally);
+            let incoming = intake.take(record(value), &mut tally).unwrap();
             assert_eq!(incoming.rejects.len(), usize::from(value == "broken"), "{value}");
         }
         let counted: Vec<_> =
@@ -265,7 +307,7 @@ mod tests {
         let form = DecodeOptions { key_text: KeyText::Form, ..DecodeOptions::default() };
         settings.topics.insert("object-changes".into(), form);
         let value = r#"{"bucket":"b","key":"a+b"}"#;
-        let incoming = intake(settings).take(&record(value), &mut Tally::default());
+        let incoming = intake(settings).take(record(value), &mut Tally::default()).unwrap();
         assert_eq!(incoming.changes[0].1.decode(), "a b");
     }
 }

@@ -144,6 +144,14 @@ impl Ledger {
     }
 }
 
+impl Slot {
+    /// What of its charge is each change's: one change, and its part of the bytes.
+    #[must_use]
+    pub fn part(&self) -> (usize, usize) {
+        (1, (self.charge.1 / self.charge.0.max(1)) as usize)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -59,7 +59,9 @@ impl Pace {
 
     /// A request goes out.
     pub fn spend(&mut self, now: Time, random: &mut fastrand::Rng) {
-        self.tokens -= self.price;
+        if self.rate().is_some() {
+            self.tokens -= self.price;
+        }
         self.price = 1.0 + JITTER * (2.0 * random.f64() - 1.0);
         if let Some(share) = &mut self.share {
             share.rise();
@@ -176,6 +178,14 @@ mod tests {
         assert_eq!(pace.rate(), Some(lowered), "a rate that is not used stays");
         sent(&mut pace, 10_000, 30_000);
         assert!(pace.rate().unwrap() > lowered + 20.0, "{pace:?}");
+    }
+
+    #[test]
+    fn what_was_sent_without_a_limit_is_no_debt_when_one_begins() {
+        let mut pace = Pace::new(None);
+        sent(&mut pace, 0, 60_000);
+        pace.throttle(at(60_000), None, at(60_000));
+        assert!(pace.next(at(60_000)) < at(60_010), "{pace:?}");
     }
 
     #[test]

@@ -63,6 +63,12 @@ impl Pressure {
         self.not_before
     }
 
+    /// Whether its requests keep failing.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.busy_rounds > ROUNDS_BEFORE_PAUSE
+    }
+
     /// A request was answered for good.
     pub fn relieve(&mut self) {
         self.busy_rounds = 0;

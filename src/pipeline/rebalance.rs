@@ -173,9 +173,15 @@ impl Pipeline {
             self.budget.refund(changes, bytes);
             self.letters.forget(*ix, &mut self.breaker);
         }
-        let partitions = &self.partitions;
+        let (partitions, tasks) = (&mut self.partitions, &mut self.tasks);
         for (_, entry) in self.entries.iter_mut() {
-            entry.records.retain(|record| !partitions[record.partition].detached);
+            entry.records.retain(|record| {
+                let partition = &mut partitions[record.partition];
+                if let Some(slot) = partition.ledger.slot(*record).filter(|_| partition.detached) {
+                    tasks[entry.task].refund(slot.part());
+                }
+                !partition.detached
+            });
             entry.owed = false;
         }
         if let Some(revoke) = &mut self.revoke {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::answer::HoldReason;
+use super::discovery::{Discovery, RoutesReport};
 use super::entry::{EntryId, TaskIx};
 use super::event::Origin;
 use super::hold::Hold;
@@ -121,6 +122,8 @@ pub struct Report {
     pub limits: (usize, usize),
     /// Why the whole worker may not send.
     pub hold: Option<HoldReport<HoldReason>>,
+    /// How the discovery of routes stands, where they are not written.
+    pub routes: Option<RoutesReport>,
     /// The request rate.
     pub pace: PaceReport,
     /// Whether records wait for the budget.
@@ -159,6 +162,7 @@ impl Pipeline {
             unsettled: self.budget.used(),
             limits: self.budget.limits(),
             hold: self.hold_report(),
+            routes: self.discovery.as_ref().map(Discovery::report),
             pace: PaceReport {
                 rate: self.pace.rate(),
                 throttled: self.pace.is_throttled(),

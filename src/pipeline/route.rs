@@ -7,7 +7,7 @@ use super::key::TaskId;
 use crate::formats::Reason;
 
 /// One row of the routing table.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Route {
     /// Where changes go.
     pub task: TaskId,
@@ -29,25 +29,40 @@ pub enum RouteError {
     /// The record names what can be no task id.
     #[error("the record names a task that is no task id")]
     InvalidTask,
+    /// It is not known yet, and will be: the record must wait for another table.
+    #[error("the table of routes does not tell yet")]
+    Undecided,
 }
 
 impl RouteError {
-    /// As a reason to skip or reject.
+    /// As a reason to skip or reject; `None` where the record must wait.
     #[must_use]
-    pub const fn reason(self) -> Reason {
+    pub const fn reason(self) -> Option<Reason> {
         match self {
-            Self::NoRoute => Reason::NoRoute,
-            Self::UnknownTask => Reason::UnknownTask,
-            Self::InvalidTask => Reason::InvalidTask,
+            Self::NoRoute => Some(Reason::NoRoute),
+            Self::UnknownTask => Some(Reason::UnknownTask),
+            Self::InvalidTask => Some(Reason::InvalidTask),
+            Self::Undecided => None,
         }
     }
 }
 
-/// The routing table. An empty one takes every task that a record names, and nothing else.
+/// The routing table. An empty one takes every task that a record names, and nothing else; one that was discovered takes
+/// the tasks that were listed.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     tasks: FxHashSet<TaskId>,
     buckets: FxHashMap<Box<str>, Prefixes>,
+    discovered: Option<Discovered>,
+}
+
+/// What a table knows of its own gaps that was made by asking OMS.
+#[derive(Clone, Debug)]
+enum Discovered {
+    /// Nothing was listed so far.
+    NotYet,
+    /// Whose changes these buckets' are is open.
+    Except(FxHashSet<Box<str>>),
 }
 
 /// The routes of one bucket.
@@ -84,6 +99,25 @@ impl Routes {
         table
     }
 
+    /// The table before OMS has told anything: every change must wait that could be of some task.
+    #[must_use]
+    pub fn undecided() -> Self {
+        Self { discovered: Some(Discovered::NotYet), ..Self::default() }
+    }
+
+    /// A table that was made of all tasks of the project. Changes of the `open` buckets must wait.
+    #[must_use]
+    pub fn discovered<'a>(
+        routes: Vec<Route>,
+        tasks: impl Iterator<Item = TaskId>,
+        open: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let mut table = Self::new(routes);
+        table.tasks.extend(tasks);
+        table.discovered = Some(Discovered::Except(open.map(Into::into).collect()));
+        table
+    }
+
     /// The tasks that are routed, in no order.
     pub fn tasks(&self) -> impl Iterator<Item = &TaskId> {
         self.tasks.iter()
@@ -94,8 +128,20 @@ impl Routes {
         if let Some(name) = named_task {
             return self.named(name);
         }
-        let prefixes = bucket.and_then(|bucket| self.buckets.get(bucket));
+        let Some(bucket) = bucket else { return Err(RouteError::NoRoute) };
+        if self.is_open(bucket) {
+            return Err(RouteError::Undecided);
+        }
+        let prefixes = self.buckets.get(bucket);
         prefixes.and_then(|prefixes| prefixes.find(key.as_bytes())).cloned().ok_or(RouteError::NoRoute)
+    }
+
+    fn is_open(&self, bucket: &str) -> bool {
+        match &self.discovered {
+            None => false,
+            Some(Discovered::NotYet) => true,
+            Some(Discovered::Except(open)) => open.contains(bucket),
+        }
     }
 
     fn named(&self, name: &str) -> Result<TaskId, RouteError> {
@@ -103,7 +149,11 @@ impl Routes {
             return Ok(task.clone());
         }
         let task = TaskId::new(name).map_err(|_| RouteError::InvalidTask)?;
-        if self.tasks.is_empty() { Ok(task) } else { Err(RouteError::UnknownTask) }
+        match &self.discovered {
+            None if self.tasks.is_empty() => Ok(task),
+            Some(Discovered::NotYet) => Err(RouteError::Undecided),
+            None | Some(Discovered::Except(_)) => Err(RouteError::UnknownTask),
+        }
     }
 }
 
@@ -159,6 +209,29 @@ mod tests {
         let routes = Routes::default();
         assert_eq!(routes.route(None, "x", Some("any")).unwrap().as_str(), "any");
         assert_eq!(routes.route(None, "x", Some("")), Err(RouteError::InvalidTask));
+    }
+
+    #[test]
+    fn before_anything_is_listed_every_change_waits_that_could_have_a_task() {
+        let routes = Routes::undecided();
+        assert_eq!(routes.route(Some("landing"), "x", None), Err(RouteError::Undecided));
+        assert_eq!(routes.route(None, "x", Some("any")), Err(RouteError::Undecided));
+        assert_eq!(routes.route(None, "x", Some("no task")), Err(RouteError::InvalidTask));
+        assert_eq!(routes.route(None, "x", None), Err(RouteError::NoRoute));
+    }
+
+    #[test]
+    fn a_discovered_table_takes_listed_tasks_only_and_lets_open_buckets_wait() {
+        let spare = TaskId::new("spare").unwrap();
+        let routes = vec![route("in", "landing", Some("in/")), route("x", "open", None)];
+        let routes = Routes::discovered(routes, std::iter::once(spare), std::iter::once("open"));
+        assert_eq!(routes.route(Some("landing"), "in/x", None).unwrap().as_str(), "in");
+        assert_eq!(routes.route(Some("landing"), "x", None), Err(RouteError::NoRoute));
+        assert_eq!(routes.route(Some("open"), "x", None), Err(RouteError::Undecided));
+        assert_eq!(routes.route(Some("open"), "x", Some("spare")).unwrap().as_str(), "spare");
+        assert_eq!(routes.route(None, "x", Some("other")), Err(RouteError::UnknownTask));
+        let empty = Routes::discovered(Vec::new(), std::iter::empty(), std::iter::empty());
+        assert_eq!(empty.route(None, "x", Some("any")), Err(RouteError::UnknownTask));
     }
 
     #[test]

@@ -3,8 +3,19 @@
 use std::time::Duration;
 
 use super::breaker::BreakerLimits;
+use super::discovery::DiscoverySettings;
 use super::key::KeyEncoding;
 use super::retry::Backoff;
+
+/// What becomes of the changes of a task that someone has stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StoppedTasks {
+    /// They wait for it to be started again.
+    #[default]
+    Wait,
+    /// They are dead-lettered.
+    DeadLetter,
+}
 
 /// What the pipeline may do at most, and when.
 #[derive(Clone, Debug)]
@@ -27,6 +38,10 @@ pub struct Settings {
     pub hold_probe_interval: Duration,
     /// How much may be refused before dead letters wait.
     pub breaker: BreakerLimits,
+    /// How routes are found, where they are not written.
+    pub discovery: Option<DiscoverySettings>,
+    /// What becomes of the changes of stopped tasks.
+    pub stopped_tasks: StoppedTasks,
     /// How keys are written for OMS.
     pub key_encoding: KeyEncoding,
     /// Object changes that are read and not settled.
@@ -35,6 +50,8 @@ pub struct Settings {
     pub max_unsettled_bytes: usize,
     /// Keys that wait for one task, before partitions that bring more are paused.
     pub max_pending_keys_per_task: usize,
+    /// Share of the budget that one task's changes may take up that cannot be sent, before the same.
+    pub max_blocked_share_per_task: f64,
     /// Records of one partition that are read and not behind its commit point, before it is paused.
     pub max_uncommitted_records: usize,
     /// Tasks with state.
@@ -50,6 +67,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Changes and bytes of one task that may wait while it cannot send.
+    #[must_use]
+    pub fn blocked_share(&self) -> (usize, usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a share of a limit need not be exact")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative, and at most the limit"
+        )]
+        let share = |limit: usize| (limit as f64 * self.max_blocked_share_per_task) as usize;
+        (share(self.max_unsettled_changes), share(self.max_unsettled_bytes))
+    }
+
     /// Requests out at once that one task gets: the last quarter of the worker's, at least one, is left to others, so that
     /// a task whose answers are slow holds up none of them.
     #[must_use]
@@ -71,10 +101,13 @@ impl Default for Settings {
             max_requests_per_second: None,
             hold_probe_interval: Duration::from_mins(1),
             breaker: BreakerLimits::NONE,
+            discovery: None,
+            stopped_tasks: StoppedTasks::Wait,
             key_encoding: KeyEncoding::Percent,
             max_unsettled_changes: 100_000,
             max_unsettled_bytes: 24 << 20,
             max_pending_keys_per_task: 50_000,
+            max_blocked_share_per_task: 0.75,
             max_uncommitted_records: 1_000_000,
             max_tasks: 1_000,
             commit_interval: Duration::from_secs(1),

@@ -28,7 +28,7 @@ impl Pipeline {
             self.reschedule(ix, now);
             return;
         }
-        self.learn_of_hold(&sent, &answer, now, out);
+        self.learn_of_hold(sent.probes_worker, &answer, now, out);
         self.learn_of_block(&sent, &answer, now, out);
         if answer.verdict != Verdict::Busy(Pressure::Throttled) && matches!(answer.status, Status::Http(_)) {
             self.pace.went_through(sent.at);
@@ -39,26 +39,30 @@ impl Pipeline {
             Verdict::UnknownTask => {
                 self.doom(Doomed { event: sent.event, reason: TASK_NOT_FOUND, answer }, now, out);
             }
-            Verdict::Hold(_) | Verdict::TaskStopped => self.put_back(sent.event, Duration::ZERO, now),
+            Verdict::Hold(_) => self.put_back(sent.event, Duration::ZERO, now),
+            Verdict::TaskStopped => {
+                self.put_back(sent.event, Duration::ZERO, now);
+                self.see_whether_stopped(ix, out);
+            }
             Verdict::Busy(pressure) => self.busy(sent, pressure, &answer, now),
         }
         self.relax(ix);
         self.reschedule(ix, now);
     }
 
-    fn learn_of_hold(&mut self, sent: &Sent, answer: &Answer, now: Time, out: &mut Effects) {
+    pub(super) fn learn_of_hold(&mut self, probes_worker: bool, answer: &Answer, now: Time, out: &mut Effects) {
         let holds = match answer.verdict {
             Verdict::Hold(reason) if reason != HoldReason::Permission => Some(reason),
             _ => None,
         };
         match (&mut self.hold, holds) {
             (None, Some(reason)) => self.hold_worker(reason, answer.said(), now, out),
-            (Some(hold), Some(reason)) if sent.probes_worker => {
+            (Some(hold), Some(reason)) if probes_worker => {
                 hold.held_again(reason, answer.said(), now, &mut self.random);
                 out.actions.push(Effect::Notice(Notice::HoldGoesOn(reason, answer.said())));
                 self.look_for_credentials(reason, now, out);
             }
-            (Some(hold), None) if sent.probes_worker => {
+            (Some(hold), None) if probes_worker => {
                 if let Verdict::Busy(_) = answer.verdict {
                     hold.undecided(now, &mut self.random);
                 } else {
@@ -97,7 +101,7 @@ impl Pipeline {
             (Some(block), None) if sent.probes_task && undecided => block.undecided(now, &mut self.random),
             (Some(block), None) if sent.probes_task => {
                 out.actions.push(Effect::Notice(Notice::TaskUnblocked(task.id.clone(), block.reason)));
-                task.block = None;
+                task.unblock();
             }
             _ => {}
         }
@@ -127,6 +131,7 @@ impl Pipeline {
                     continue;
                 };
                 slot.outcome = slot.outcome.max(Outcome::Accepted);
+                self.tasks[event.task].refund(slot.part());
                 out.accepted_timestamps_ms.extend(slot.record.timestamp_ms());
                 self.close_one(record);
             }
@@ -164,6 +169,7 @@ impl Pipeline {
             let failure = Failure::refused(&entry.key, &id, reason, &answer, entry.attempts, now);
             for record in entry.records {
                 if let Some(slot) = self.partitions[record.partition].ledger.slot(record) {
+                    self.tasks[event.task].refund(slot.part());
                     slot.failures.gather(failure.clone());
                     self.close_one(record);
                 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
+use super::answer::Answer;
 use super::entry::{Entries, PartitionIx, TaskIx};
 use super::event::{Doomed, Event};
 use super::hold::Hold;
@@ -39,6 +40,10 @@ pub struct Task {
     pub pressure: Pressure,
     /// Why it may not send.
     pub block: Option<Hold<Block>>,
+    /// What dead letters say of its stop, once OMS has confirmed it and they are to be written.
+    pub stopped: Option<Box<Answer>>,
+    /// Whether it was told that its changes are dead-lettered because of that.
+    pub told_stopped: bool,
     /// Events that are dead-lettered unless OMS says that the task, or the project, is not as it should be.
     pub doomed: Vec<Doomed>,
     /// Which credentials OMS is being asked with how the task stands.
@@ -49,6 +54,8 @@ pub struct Task {
     pub accepted_at: Option<Time>,
     /// Partitions that are paused until fewer of its keys wait.
     pub pauses: Vec<PartitionIx>,
+    /// Changes and bytes of the budget that its keys take up, those that are out included.
+    pub charged: (usize, usize),
     /// What it did since the last report.
     pub counts: TaskCounts,
     queued: bool,
@@ -84,15 +91,24 @@ impl Task {
             in_flight: 0,
             pressure: Pressure::new(settings.task_slots()),
             block: None,
+            stopped: None,
+            told_stopped: false,
             doomed: Vec::new(),
             asking: None,
             stood_at: None,
             accepted_at: None,
             pauses: Vec::new(),
+            charged: (0, 0),
             counts: TaskCounts::default(),
             queued: false,
             timer: None,
         }
+    }
+
+    /// It may send again: why it might not.
+    pub fn unblock(&mut self) -> Option<Block> {
+        (self.stopped, self.told_stopped) = (None, false);
+        self.block.take().map(|block| block.reason)
     }
 
     /// When it may send, by its own state alone. With `flush` nothing waits for company.
@@ -124,6 +140,34 @@ impl Task {
         lingered.into_iter().chain(part).chain(self.pending.next_wake()).min()
     }
 
+    /// Whether partitions that bring more for it are to be paused.
+    #[must_use]
+    pub fn is_full(&self, settings: &Settings) -> bool {
+        let (changes, bytes) = settings.blocked_share();
+        let is_blocked = self.block.is_some() || self.pressure.fails();
+        self.pending.len() >= settings.max_pending_keys_per_task
+            || (is_blocked && (self.charged.0 >= changes || self.charged.1 >= bytes))
+    }
+
+    /// Whether half of its room is free, so that paused partitions may go on.
+    #[must_use]
+    pub fn has_room(&self, settings: &Settings) -> bool {
+        let (changes, bytes) = settings.blocked_share();
+        self.pending.len() <= settings.max_pending_keys_per_task / 2
+            && self.charged.0 <= changes / 2
+            && self.charged.1 <= bytes / 2
+    }
+
+    /// A record waits for a key of it: a change and its bytes.
+    pub fn charge(&mut self, (changes, bytes): (usize, usize)) {
+        self.charged = (self.charged.0 + changes, self.charged.1 + bytes);
+    }
+
+    /// It waits no longer.
+    pub fn refund(&mut self, (changes, bytes): (usize, usize)) {
+        self.charged = (self.charged.0.saturating_sub(changes), self.charged.1.saturating_sub(bytes));
+    }
+
     /// Whether nothing would be lost if its state were forgotten.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -147,10 +191,11 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// The task of that id. Where there are `settings.max_tasks` already, a new one takes the place of an idle one.
-    pub fn find_or_insert(&mut self, id: &TaskId, settings: &Settings) -> TaskIx {
+    /// The task of that id, and whether it is new. Where there are `settings.max_tasks` already, a new one takes the place
+    /// of an idle one.
+    pub fn find_or_insert(&mut self, id: &TaskId, settings: &Settings) -> (TaskIx, bool) {
         if let Some(ix) = self.by_id.get(id) {
-            return *ix;
+            return (*ix, false);
         }
         if self.table.len() >= settings.max_tasks
             && let Some(idle) = self.idle()
@@ -159,13 +204,18 @@ impl Tasks {
         }
         let ix = self.table.insert(Task::new(id.clone(), settings));
         self.by_id.insert(id.clone(), ix);
-        ix
+        (ix, true)
     }
 
     /// The task of that id, if it has state.
     #[must_use]
     pub fn find(&self, id: &TaskId) -> Option<TaskIx> {
         self.by_id.get(id).copied()
+    }
+
+    /// The task at an index, unless its state is gone.
+    pub fn get_mut(&mut self, ix: TaskIx) -> Option<&mut Task> {
+        self.table.get_mut(ix)
     }
 
     /// Whether a record for these tasks may be let in: it brings no new one, or there is room for one. The bound is

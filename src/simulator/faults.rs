@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::identity::AccessKey;
 use super::tasks::SimulatedTask;
 
 /// Faults to set. What is named replaces what was there, what is not stays.
@@ -14,7 +15,8 @@ use super::tasks::SimulatedTask;
 /// ```json
 /// {"latency": "20ms", "jitter": "5ms", "requests_per_second": 200, "burst": 20, "retry_after": "1s",
 ///  "rules": [{"status": 503, "ratio": 0.1}, {"keys": "*.bad", "status": 400}, {"failure": "reset_after", "count": 3}],
-///  "tasks": [{"id": "31e9", "bucket": "landing", "status": "STOPPED"}], "remove_tasks": ["77aa"]}
+///  "tasks": [{"id": "31e9", "bucket": "landing", "status": "STOPPED"}], "remove_tasks": ["77aa"],
+///  "access_keys": [{"access_key": "AK2", "secret_key": "SK2"}], "clock_ahead_seconds": -1200}
 /// ```
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -38,6 +40,10 @@ pub struct Faults {
     pub tasks: Vec<SimulatedTask>,
     /// Tasks to delete, by id.
     pub remove_tasks: Vec<String>,
+    /// All access keys that are valid from now on; an empty list lets no signature pass. Only where signatures are checked.
+    pub access_keys: Option<Vec<AccessKey>>,
+    /// How far OMS's clock is ahead of this machine's, or behind it, in seconds: for signatures and the `Date` of answers.
+    pub clock_ahead_seconds: Option<i64>,
 }
 
 /// One fault: which requests it is for, and either `status` or `failure`.
@@ -190,11 +196,13 @@ mod tests {
     fn the_documented_example_is_read() {
         let json = r#"{"latency": "20ms", "jitter": "5ms", "requests_per_second": 200, "burst": 20, "retry_after": "1s",
             "rules": [{"status": 503, "ratio": 0.1}, {"keys": "*.bad", "status": 400}, {"failure": "reset_after", "count": 3}],
-            "tasks": [{"id": "31e9", "bucket": "landing", "status": "STOPPED"}], "remove_tasks": ["77aa"]}"#;
+            "tasks": [{"id": "31e9", "bucket": "landing", "status": "STOPPED"}], "remove_tasks": ["77aa"],
+            "access_keys": [{"access_key": "AK2", "secret_key": "SK2"}], "clock_ahead_seconds": -1200}"#;
         let faults = Faults::from_json(json.as_bytes()).unwrap();
         assert_eq!(faults.latency, Some(Duration::from_millis(20)));
         assert_eq!(faults.rules.unwrap()[2].failure, Some(Failure::ResetAfter));
         assert_eq!(faults.remove_tasks, ["77aa"]);
+        assert_eq!((faults.access_keys.unwrap().len(), faults.clock_ahead_seconds), (1, Some(-1200)));
     }
 
     #[test]
@@ -213,6 +221,8 @@ mod tests {
         }
         assert!(Faults::from_json(br#"{"rules":[{}]}"#).is_err());
         assert!(Faults::from_json(br#"{"latency":20}"#).is_err());
+        let blank = Faults::from_json(br#"{"access_keys":[{"access_key":"AK","secret_key":"S K"}]}"#).unwrap_err();
+        assert!(blank.to_string().contains("secret key"), "{blank}");
         assert!(Faults::from_json(br#"{"rules":[{"status":503,"headers":{"a b":"c"}}]}"#).is_err());
     }
 }

@@ -97,8 +97,9 @@ fn process(
     body: &Bytes,
     (arrival, now): (SystemTime, Instant),
 ) -> Outcome {
-    if let Some(credentials) = &shared.credentials
-        && let Err(why) = signature::check(parts, body, credentials, arrival)
+    let gatekeeper = shared.state().gatekeeper.clone();
+    if let Some(keys) = gatekeeper.keys()
+        && let Err(why) = signature::check(parts, body, keys, gatekeeper.clock(arrival))
     {
         shared.state().ledger.totals.failed_signatures += 1;
         let message = format!("Incorrect IAM authentication information: {why}");
@@ -134,7 +135,11 @@ fn submit(shared: &Shared, own: bool, task: &str, body: &[u8], (arrival, now): (
     let fault = fault.map(|rule| outcome_of(&rule));
     if fault.as_ref().is_none_or(|fault| matches!(fault, Outcome::Failure(failure) if failure.comes_after())) {
         let since = arrival.duration_since(UNIX_EPOCH).unwrap_or_default();
-        state.ledger.record(task, &keys, u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let arrival_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        if let Some(journal) = &mut state.journal {
+            journal.write(arrival_ms, task, &keys);
+        }
+        state.ledger.record(task, &keys, arrival_ms);
     }
     fault.unwrap_or_else(|| Outcome::Answer(answer::empty()))
 }
@@ -208,14 +213,27 @@ async fn deliver(shared: &Shared, outcome: Outcome) -> Result<Response<Body>, Br
         Outcome::Failure(Failure::ResetDuring) => Ok(answer::broken()),
         Outcome::Failure(Failure::Drip) => Ok(answer::dripping()),
         Outcome::Answer(mut answer) => {
-            let totals = &mut shared.state().ledger.totals;
+            let mut state = shared.state();
+            let clock = state.gatekeeper.clock(now());
+            let totals = &mut state.ledger.totals;
             *totals.answers.entry(answer.status().as_u16()).or_default() += 1;
-            if let Ok(id) = HeaderValue::try_from(format!("{:032x}", totals.requests)) {
-                answer.headers_mut().insert("x-request-id", id);
+            let headers =
+                [("x-request-id", format!("{:032x}", totals.requests)), ("date", httpdate::fmt_http_date(clock))];
+            for (name, value) in headers {
+                if let Ok(value) = HeaderValue::try_from(value)
+                    && !answer.headers().contains_key(name)
+                {
+                    answer.headers_mut().insert(name, value);
+                }
             }
             Ok(answer)
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a server: its answers tell the time")]
+fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 /// The simulator's own paths.

@@ -12,10 +12,11 @@ use crate::oms::sign::{ALGORITHM, DATE_HEADER, Request, authorization, canonical
 /// How far the signing time may be from the gateway's. Source: the signing guide.
 const MAX_SKEW: Duration = Duration::from_mins(15);
 
-/// `Err` holds the message of the 401.
-pub(super) fn check(parts: &Parts, body: &[u8], credentials: &Credentials, now: SystemTime) -> Result<(), String> {
+/// Whether one of these keys signed it. `Err` holds the message of the 401.
+pub(super) fn check(parts: &Parts, body: &[u8], keys: &[Credentials], now: SystemTime) -> Result<(), String> {
     let claimed = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or("no authorization")?;
-    let names = signed_names(claimed, credentials.access_key())?;
+    let (access_key, names) = signed_names(claimed)?;
+    let credentials = keys.iter().find(|key| key.access_key() == access_key).ok_or("ak does not exist")?;
     let headers =
         names.split(';').map(|name| Some((name, value_of(&parts.headers, name)?))).collect::<Option<Vec<_>>>();
     let headers = headers.ok_or("a signed header is missing, doubled or not text")?;
@@ -34,12 +35,12 @@ pub(super) fn check(parts: &Parts, body: &[u8], credentials: &Credentials, now: 
     Err(format!("verify aksk signature fail, canonicalRequest:{}", canonical_request(&request).replace('\n', "|")))
 }
 
-/// The list of signed headers, if the text has the documented form and names this access key.
-fn signed_names<'a>(claimed: &'a str, access_key: &str) -> Result<&'a str, String> {
+/// The access key and the list of signed headers, if the text has the documented form.
+fn signed_names(claimed: &str) -> Result<(&str, &str), String> {
     let fields = claimed.strip_prefix(ALGORITHM).and_then(|text| text.strip_prefix(" Access="));
-    let (claimed_key, rest) = fields.and_then(|text| text.split_once(", SignedHeaders=")).ok_or("no such algorithm")?;
+    let (access_key, rest) = fields.and_then(|text| text.split_once(", SignedHeaders=")).ok_or("no such algorithm")?;
     let (names, _) = rest.split_once(", Signature=").ok_or("no signature")?;
-    if claimed_key == access_key { Ok(names) } else { Err("ak does not exist".to_owned()) }
+    Ok((access_key, names))
 }
 
 fn value_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -74,7 +75,7 @@ mod tests {
             .header("authorization", signature);
         let mut parts = request.body(()).unwrap().into_parts().0;
         change(&mut parts);
-        check(&parts, BODY, &credentials, now())
+        check(&parts, BODY, &[Credentials::new("OTHER2", "SK2", None).unwrap(), credentials], now())
     }
 
     #[test]

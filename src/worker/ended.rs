@@ -1,11 +1,15 @@
-//! How a worker ends: as it was asked to, or because something failed for good.
+//! How a worker ends: as it was asked to, or because something failed for good; and how it leaves its group.
+
+use tracing::{info, warn};
 
 use crate::io::admin::AdminError;
-use crate::io::consumer::StartError;
+use crate::io::consumer::{Command, ConsumerEvent, StartError};
 use crate::io::fault::Fault;
 use crate::oms::client::OmsClientError;
 use crate::oms::credentials::{AskerError, CredentialsError};
 use crate::oms::trust::TrustError;
+
+use super::Worker;
 
 /// How a worker ended that was asked to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,4 +58,28 @@ pub enum WorkerError {
     /// The polling thread is gone.
     #[error("the Kafka consumer's thread ended by itself")]
     ConsumerGone,
+}
+
+impl Worker {
+    /// Leaves the group, so that others need not wait for this member's session to end.
+    pub(super) async fn leave(&mut self, unanswered: usize) -> Ended {
+        self.publish();
+        self.consumer.send(Command::Close);
+        let closed = async {
+            while let Some(event) = self.events.recv().await {
+                if matches!(event, ConsumerEvent::Closed) {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(self.leave_timeout, closed).await.is_err() {
+            warn!("leaving the group takes too long; its coordinator will notice by itself");
+        }
+        if unanswered > 0 {
+            warn!(unanswered, "time is up: these requests and dead letters were not answered and will be repeated");
+            return Ended::DeadlinePassed;
+        }
+        info!("drained");
+        Ended::Drained
+    }
 }

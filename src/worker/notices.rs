@@ -9,11 +9,16 @@ use crate::io::dead_letter::TOO_LARGE;
 use crate::metrics::labels::hold_reason;
 use crate::pipeline::Notice;
 use crate::pipeline::answer::HoldReason;
+use crate::pipeline::failure::TASK_STOPPED;
 use crate::pipeline::letters::DeadLetter;
 use crate::pipeline::record::Record;
 use crate::pipeline::task::Block;
 use crate::pipeline::time::Time;
 
+use super::routes_status;
+
+/// Notes on the table of routes that are logged with it.
+const LOGGED_NOTES: usize = 10;
 /// Shortest time between two lines about dead letters of the same reason.
 const DEAD_LETTER_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -62,9 +67,25 @@ pub(super) fn log(notice: &Notice) {
             warn!(%task, reason = block_reason(*block), %said, "task held: its changes wait, a probe goes out now and then");
         }
         Notice::TaskUnblocked(task, block) => info!(%task, reason = block_reason(*block), "task goes on"),
+        Notice::Condemned(task, TASK_STOPPED, said) => {
+            warn!(%task, reason = TASK_STOPPED, %said, "the task is stopped: its changes are dead-lettered, as stopped_tasks says");
+        }
         Notice::Condemned(task, reason, said) => {
             warn!(%task, reason, %said, "OMS refuses keys of this task for good: they are dead-lettered");
         }
+        Notice::RoutesChanged { table, gone } => {
+            let (tasks, routes) = (table.tasks.len(), routes_status::line(&table.routes));
+            let gone = (!gone.is_empty()).then(|| routes_status::line(gone));
+            info!(tasks, routes, gone, "routes found");
+            table.notes.iter().take(LOGGED_NOTES).for_each(|note| warn!("{note}"));
+        }
+        Notice::RoutesProblem { said, has_table: true } => {
+            warn!(%said, "routes are in doubt: what had a route before keeps it");
+        }
+        Notice::RoutesProblem { said, has_table: false } => {
+            warn!(%said, "no routes yet: nothing is read, asking OMS again");
+        }
+        Notice::RoutesInOrder => info!("routes are in order again"),
         Notice::BreakerOpened(said) => {
             warn!(%said, remedy = BREAKER_REMEDY, "dead-letter breaker opened: dead letters wait, their records stay uncommitted");
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use prometheus::IntCounter;
 use rustc_hash::FxHashMap;
 
-use crate::config::{Config, OffsetPolicy, Unusable as Policy, WrittenKeys};
+use crate::config::{Config, OffsetPolicy, StoppedTasks as Stopped, Unusable as Policy, WrittenKeys};
 use crate::formats::{Format, Reason};
-use crate::io::consumer::{Assignment, ConsumerSettings, MissingOffset};
+use crate::io::consumer::{Assignment, ConsumerSettings, MissingOffset, Take};
 use crate::io::dead_letter::ProducerSettings;
 use crate::io::fault::Fault;
 use crate::metrics::Metrics;
@@ -15,13 +15,14 @@ use crate::metrics::labels::ChangeAction;
 use crate::oms::client::OmsSettings;
 use crate::oms::trust;
 use crate::pipeline::breaker::BreakerLimits;
+use crate::pipeline::discovery::DiscoverySettings;
 use crate::pipeline::intake::{Counted, Incoming, Intake, IntakeSettings, Tally, Unusable};
 use crate::pipeline::key::KeyEncoding;
 use crate::pipeline::partition::PartitionName;
 use crate::pipeline::record::Record;
 use crate::pipeline::retry::Backoff;
 use crate::pipeline::route::{Route, Routes};
-use crate::pipeline::settings::Settings;
+use crate::pipeline::settings::{Settings, StoppedTasks};
 use crate::pipeline::{Assigned, CommitError};
 use tracing::warn;
 
@@ -42,10 +43,16 @@ pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
         max_requests_per_second: config.oms.max_requests_per_second,
         hold_probe_interval: config.oms.hold_probe_interval,
         breaker: breaker(config),
+        discovery: discovery(config),
+        stopped_tasks: match config.stopped_tasks {
+            Stopped::Wait => StoppedTasks::Wait,
+            Stopped::DeadLetter => StoppedTasks::DeadLetter,
+        },
         key_encoding: key_encoding(config),
         max_unsettled_changes: config.limits.max_unsettled_changes,
         max_unsettled_bytes: usize::try_from(config.limits.max_unsettled_bytes).unwrap_or(usize::MAX),
         max_pending_keys_per_task: config.limits.max_pending_keys_per_task,
+        max_blocked_share_per_task: config.limits.max_blocked_share_per_task,
         max_uncommitted_records: config.limits.max_uncommitted_records,
         max_tasks: config.limits.max_tasks,
         commit_interval: config.kafka.commit_interval,
@@ -53,6 +60,12 @@ pub(super) fn pipeline(config: &Config, seed: u64) -> Settings {
         revoke_timeout: config.shutdown.revoke_timeout,
         seed,
     }
+}
+
+/// How routes are found, where they are not written.
+pub(crate) fn discovery(config: &Config) -> Option<DiscoverySettings> {
+    let discovery = config.discovery.as_ref()?;
+    Some(DiscoverySettings { interval: discovery.interval, prefixes: discovery.prefixes.clone() })
 }
 
 fn breaker(config: &Config) -> BreakerLimits {
@@ -129,8 +142,11 @@ pub(crate) fn producer(config: &Config) -> ProducerSettings {
     }
 }
 
-/// How records become work, as configured.
+/// How records become work, as configured. Where routes are discovered, none is known so far.
 pub(crate) fn intake(config: &Config) -> Intake {
+    if config.discovery.is_some() {
+        return Intake::new(intake_settings(config), Arc::new(Routes::undecided()));
+    }
     let routes = config.routes.iter().map(|route| Route {
         task: route.task.clone(),
         bucket: route.bucket.clone(),
@@ -140,20 +156,32 @@ pub(crate) fn intake(config: &Config) -> Intake {
 }
 
 /// What the polling thread does with each record.
-pub(super) fn counted_intake(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-) -> impl FnMut(Record) -> Incoming + Send + 'static {
-    let intake = intake(config);
-    let metrics = Arc::clone(metrics);
-    let mut counters: FxHashMap<Counted, IntCounter> = FxHashMap::default();
-    let mut tally = Tally::default();
-    move |record: Record| {
-        let incoming = intake.take(&record, &mut tally);
-        for (counted, changes) in tally.drain() {
-            counters.entry(counted).or_insert_with(|| counter(&metrics, counted)).inc_by(changes);
+pub(super) struct CountedIntake {
+    intake: Intake,
+    metrics: Arc<Metrics>,
+    counters: FxHashMap<Counted, IntCounter>,
+    tally: Tally,
+}
+
+impl CountedIntake {
+    pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> Self {
+        let (counters, tally) = (FxHashMap::default(), Tally::default());
+        Self { intake: intake(config), metrics: Arc::clone(metrics), counters, tally }
+    }
+}
+
+impl Take for CountedIntake {
+    fn take(&mut self, record: Record) -> Result<Incoming, Record> {
+        let taken = self.intake.take(record, &mut self.tally);
+        for (counted, changes) in self.tally.drain() {
+            let metrics = &self.metrics;
+            self.counters.entry(counted).or_insert_with(|| counter(metrics, counted)).inc_by(changes);
         }
-        incoming
+        taken
+    }
+
+    fn set_routes(&mut self, routes: Arc<Routes>) {
+        self.intake.set_routes(routes);
     }
 }
 

@@ -11,12 +11,12 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::formats::Reason;
 use crate::io::admin::AdminState;
-use crate::io::dead_letter::DELIVERY_TIMEOUT;
 use crate::io::fault::Fault;
 use crate::metrics::labels::{RecordOutcome, TaskState, hold_reason};
 use crate::metrics::{Metrics, PartitionGauges, TaskGauges, TaskMetrics, TopicMetrics};
 use crate::pipeline::CommitError;
 use crate::pipeline::answer::HoldReason;
+use crate::pipeline::discovery::table::ListedState;
 use crate::pipeline::failure::REFUSALS;
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::key::TaskId;
@@ -29,10 +29,11 @@ use crate::pipeline::time::Time;
 use super::credentials::CredentialStatus;
 use super::letter_status;
 use super::notices::remedy;
+use super::routes_status;
+use super::stall::Watchdog;
 use super::topics::NOT_LOOKED_AT;
+use super::waits::{limited_by, waits_because};
 
-/// How long a commit may take by itself: the consumer gives up before.
-const COMMIT_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long a problem of the Kafka client counts after it was told last; the client repeats itself sooner.
 const KAFKA_PROBLEM_LASTS: Duration = Duration::from_secs(90);
 /// Handles of tasks that are kept; all that are not routed share one series.
@@ -43,9 +44,10 @@ pub(super) struct Publisher {
     metrics: Arc<Metrics>,
     state: Arc<AdminState>,
     routed: Vec<TaskId>,
+    max_tasks: usize,
+    /// Partitions whose next record waits for another table of routes.
+    unrouted: Vec<PartitionName>,
     unready_on_hold: bool,
-    stall_timeout: Duration,
-    request_timeout: Duration,
     topics: FxHashMap<Arc<str>, TopicMetrics>,
     tasks: FxHashMap<TaskId, TaskMetrics>,
     ends: BTreeMap<PartitionName, i64>,
@@ -55,13 +57,14 @@ pub(super) struct Publisher {
     topic_problems: Vec<String>,
     letter_problem: Option<String>,
     last_commit: Option<String>,
-    stall: Option<String>,
+    watchdog: Watchdog,
     unready: Vec<String>,
 }
 
 impl Publisher {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>, state: Arc<AdminState>) -> Self {
         for topic in &config.kafka.topics {
+            drop(metrics.topic(topic));
             for reason in Reason::REJECTS.map(Reason::as_str).into_iter().chain(REFUSALS) {
                 drop(metrics.dead_letters(topic, reason)); // at 0 from the start: an alert sees the first one
             }
@@ -70,9 +73,9 @@ impl Publisher {
             metrics,
             state,
             routed: config.routes.iter().map(|route| route.task.clone()).collect(),
+            max_tasks: config.limits.max_tasks,
+            unrouted: Vec::new(),
             unready_on_hold: config.admin.unready_on_hold,
-            stall_timeout: config.shutdown.stall_timeout,
-            request_timeout: config.oms.request_timeout,
             topics: FxHashMap::default(),
             tasks: FxHashMap::default(),
             ends: BTreeMap::new(),
@@ -81,7 +84,7 @@ impl Publisher {
             topic_problems: vec![NOT_LOOKED_AT.to_owned()],
             letter_problem: None,
             last_commit: None,
-            stall: None,
+            watchdog: Watchdog::new(config),
             unready: Vec::new(),
         }
     }
@@ -95,11 +98,39 @@ impl Publisher {
         self.tasks.entry(task.clone()).or_insert_with(|| metrics.task(task))
     }
 
+    /// These are the routed tasks from now on.
+    pub(super) fn routed(&mut self, mut tasks: Vec<TaskId>) {
+        tasks.truncate(self.max_tasks);
+        self.metrics.route(&tasks, self.max_tasks);
+        self.tasks.clear(); // a task may have had no label of its own so far
+        self.routed = tasks;
+    }
+
+    pub(super) fn waits_for_routes(&mut self, names: Vec<PartitionName>) {
+        self.unrouted = names;
+    }
+
     pub(super) fn consumed(&mut self, records: &[(u64, Incoming)]) {
         for (_, incoming) in records {
             self.topic(&incoming.at.topic).consumed.inc();
         }
         self.kafka_problems.clear(); // Kafka delivers
+    }
+
+    /// Reading did not go on at the offset that was expected.
+    pub(super) fn jumped(&mut self, at: &PartitionName, from: i64, to: i64) {
+        if let Ok(gone @ 1..) = u64::try_from(to - from) {
+            self.topic(&at.topic).gone.inc_by(gone);
+            error!(
+                from,
+                to,
+                gone,
+                "{at}: Kafka has not got the records at the commit point any more; going on by kafka.out_of_range. \
+                 Raise the topic's retention, and submit again what is missing from its source"
+            );
+        } else {
+            warn!(from, to, "{at} begins anew below what was read: the topic was made anew, or its log was cut");
+        }
     }
 
     fn topic(&mut self, topic: &Arc<str>) -> &TopicMetrics {
@@ -130,6 +161,10 @@ impl Publisher {
 
     pub(super) fn watermarks(&mut self, ends: Vec<(PartitionName, i64)>) {
         self.ends.extend(ends);
+    }
+
+    pub(super) fn delivers(&mut self, undelivered: Option<(String, Time)>, now: Time) {
+        self.watchdog.heard(undelivered, now);
     }
 
     pub(super) fn kafka_error(&mut self, fault: &Fault, now: Time) {
@@ -163,7 +198,7 @@ impl Publisher {
         self.show_counts(report);
         self.show_tasks(report, now);
         self.show_partitions(report, now);
-        self.show_stall(report, now, last_poll);
+        self.state.set_stall(self.watchdog.look(report, last_poll, now).map(str::to_owned));
         self.show_readiness(report, now);
         let status = self.status(report, credentials, now).to_string();
         self.state.set_status(status.into());
@@ -209,13 +244,20 @@ impl Publisher {
                 holds.push((HoldReason::Permission, Some(&task.id)));
             }
         }
+        let routes_wait = report.routes.as_ref().is_some_and(routes_status::is_wanting);
         self.metrics.show_holds(&holds);
+        self.metrics.show_routes_hold(routes_wait && report.hold.is_none());
+        let tasks: FxHashMap<_, _> = report.tasks.iter().map(|task| (&task.id, task)).collect();
         for id in &self.routed {
-            let task = report.tasks.iter().find(|task| task.id == *id);
+            let task = tasks.get(id).copied();
             let state = match task.and_then(|task| task.block.as_ref()) {
                 Some(block) if block.reason == Block::Stopped => TaskState::Stopped,
-                _ if task.is_some_and(|task| task.accepted) => TaskState::Synchronizing,
-                _ => TaskState::Unknown,
+                _ => match report.routes.as_ref().and_then(|routes| routes.table.as_ref()?.state(id)) {
+                    Some(ListedState::Stopped) => TaskState::Stopped,
+                    Some(ListedState::Synchronizing) => TaskState::Synchronizing,
+                    _ if task.is_some_and(|task| task.accepted) => TaskState::Synchronizing,
+                    _ => TaskState::Unknown,
+                },
             };
             self.metrics.show_task_state(id, state);
         }
@@ -237,25 +279,6 @@ impl Publisher {
         self.ends.get(&partition.name).copied().max(partition.read_to)
     }
 
-    /// A step that has neither ended nor failed within its own timeout plus `stall_timeout`.
-    fn show_stall(&mut self, report: &Report, now: Time, last_poll: Time) {
-        let steps = [
-            ("the Kafka client has not polled", Some(last_poll), Duration::ZERO),
-            ("a request to OMS has no end", report.oldest_submission, self.request_timeout),
-            ("a dead letter has no delivery report", report.oldest_letter, DELIVERY_TIMEOUT),
-            ("a commit has no result", report.commit_since, COMMIT_TIMEOUT),
-        ];
-        let stall = steps.into_iter().find_map(|(what, since, own)| {
-            let waited = now.since(since?);
-            (waited > own + self.stall_timeout).then(|| format!("{what} for {} s", waited.as_secs()))
-        });
-        if let Some(stall) = stall.as_ref().filter(|_| self.stall.is_none()) {
-            error!("stalled: {stall}");
-        }
-        self.stall.clone_from(&stall);
-        self.state.set_stall(stall);
-    }
-
     fn show_readiness(&mut self, report: &Report, now: Time) {
         if report.letters_failing == 0 {
             self.letter_problem = None;
@@ -269,6 +292,7 @@ impl Publisher {
             reasons.push("not in the consumer group yet".to_owned());
         }
         reasons.extend(self.kafka_problems.iter().map(|(code, (text, _))| format!("Kafka: {text} ({code})")));
+        reasons.extend(report.routes.as_ref().and_then(routes_status::unready_because));
         reasons.extend(self.topic_problems.iter().cloned());
         reasons.extend(self.letter_problem.clone());
         if let Some(hold) = report.hold.as_ref().filter(|_| self.unready_on_hold) {
@@ -310,6 +334,7 @@ impl Publisher {
                 "uncommitted_records": partition.uncommitted,
                 "oldest_unsettled_seconds": age(partition.oldest, now),
                 "paused": partition.paused,
+                "waits_for_routes": self.unrouted.contains(&partition.name),
                 "being_revoked": partition.revoking,
             })
         });
@@ -317,7 +342,7 @@ impl Publisher {
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.unready.is_empty(),
             "not_ready_because": self.unready,
-            "stalled": self.stall,
+            "stalled": self.watchdog.stall(),
             "draining": report.draining,
             "hold": report.hold.as_ref().map(|hold| json!({
                 "reason": hold_reason(hold.reason),
@@ -326,6 +351,7 @@ impl Publisher {
                 "next_probe_in_seconds": hold.next_probe.map(|at| at.since(now).as_secs_f64()),
                 "remedy": remedy(hold.reason),
             })),
+            "routes": report.routes.as_ref().map(|routes| routes_status::of(routes, now)),
             "credentials": {
                 "source": credentials.source,
                 "expires_at": credentials.expires_at.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
@@ -346,44 +372,6 @@ impl Publisher {
             "tasks": tasks.collect::<Vec<_>>(),
         })
     }
-}
-
-/// Why a task's keys are not on their way, in words; nothing where none wait.
-fn waits_because(task: &TaskReport, report: &Report, now: Time) -> Option<String> {
-    if task.pending == 0 {
-        return None;
-    }
-    if let Some(hold) = &report.hold {
-        let seconds = now.since(hold.since).as_secs();
-        return Some(format!("the worker holds ({}) for {seconds} s", hold_reason(hold.reason)));
-    }
-    if let Some(block) = &task.block {
-        let why = match block.reason {
-            Block::Permission => "OMS denies permission for it",
-            Block::Stopped => "the task is stopped",
-        };
-        return Some(format!("{why} ({}), for {} s", block.said, now.since(block.since).as_secs()));
-    }
-    if task.paused_until > now {
-        let seconds = task.paused_until.since(now).as_secs_f64();
-        return Some(format!("its requests fail; the next one goes out in {seconds:.1} s"));
-    }
-    if report.pace.paused_until > now {
-        let seconds = report.pace.paused_until.since(now).as_secs_f64();
-        return Some(format!("OMS throttles and asks the worker to pause; it goes on in {seconds:.1} s"));
-    }
-    if task.in_flight >= task.concurrency_limit {
-        return Some("as many requests are out as may be".to_owned());
-    }
-    if let Some(rate) = report.pace.rate.filter(|_| report.pace.gated) {
-        return Some(format!("requests are paced at {rate:.1} a second, because of {}", limited_by(report)));
-    }
-    Some("it waits for company, a retry or its turn".to_owned())
-}
-
-/// What the request rate of the whole worker comes from.
-fn limited_by(report: &Report) -> &'static str {
-    if report.pace.throttled { "throttling (429)" } else { "oms.max_requests_per_second" }
 }
 
 fn age(since: Option<Time>, now: Time) -> f64 {

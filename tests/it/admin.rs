@@ -214,6 +214,30 @@ fn task_labels_are_bounded_and_gauges_of_others_are_added_up() {
 }
 
 #[test]
+fn discovered_tasks_get_labels_up_to_a_bound_and_lose_their_gauges_when_they_are_gone() {
+    let metrics = Metrics::new([]).unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(task);
+    let has = |series: &str| metrics.text().unwrap().lines().any(|line| line.starts_with(series));
+    metrics.route(&[a.clone(), b.clone()], 2);
+    metrics.task(&a).keys_accepted.inc();
+    metrics.show_holds(&[]);
+    metrics.show_task_state(&a, TaskState::Stopped);
+    assert!(has(r#"oms_sync_pending_keys{task="a"} 0"#) && has(r#"oms_sync_task_state{state="stopped",task="a"} 1"#));
+    metrics.route(&[b.clone(), c.clone()], 2);
+    metrics.task(&c).keys_accepted.inc();
+    metrics.show_holds(&[]);
+    assert!(has(r#"oms_sync_keys_accepted_total{task="a"} 1"#), "a counter stays");
+    for gone in ["pending_keys{", "hold{reason=\"permission\",", "task_state{state=\"stopped\","] {
+        assert!(!has(&format!("oms_sync_{gone}task=\"a\"")), "{gone}");
+    }
+    assert!(has(r#"oms_sync_keys_accepted_total{task="other"} 1"#), "two had a label already");
+    metrics.route(&[a], 2);
+    assert!(has(r#"oms_sync_pending_keys{task="a"} 0"#) && !has(r#"oms_sync_pending_keys{task="b"}"#));
+    metrics.show_routes_hold(true);
+    assert!(has(r#"oms_sync_hold{reason="routes",task=""} 1"#));
+}
+
+#[test]
 fn holds_come_and_go_and_revoked_partitions_leave_no_series() {
     let metrics = Metrics::new([task("routed")]).unwrap();
     let hold =

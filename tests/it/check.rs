@@ -189,6 +189,44 @@ fn without_routes_it_is_said_that_records_name_their_task() {
 }
 
 #[test]
+fn with_discovered_routes_the_table_that_would_be_made_is_shown_and_each_task_looked_at() {
+    let discover = [("OMS_SYNC__ROUTES", "discover")];
+    let checked = Town::new().check(&discover);
+    checked.exits(0).is("routes", "ok", "discovered: landing -> task-0, spare-bucket -> spare");
+    checked.is("task task-0", "ok", "SYNCHRONIZING").is("task spare", "ok", "source bucket spare-bucket");
+    let town = Town::new();
+    town.stage.faults(r#"{"tasks":[{"id":"twin","bucket":"landing"},{"id":"spare","status":"STOPPED"}]}"#);
+    let checked = town.check(&discover);
+    checked.exits(1).is("routes", "ok", "discovered: spare-bucket -> spare").is("task spare", "failed", "STOPPED");
+    let conflict = checked.of("routes").remove(1).to_string();
+    assert!(conflict.contains("tasks task-0 and twin have the same source bucket landing"), "{conflict}");
+    assert!(conflict.contains("discovery.prefixes"), "{conflict}");
+    let apart = [discover[0], ("OMS_SYNC__DISCOVERY__PREFIXES", r#"{"twin":"in/","gone":"x/"}"#)];
+    let checked = town.check(&apart);
+    checked.is("routes", "ok", r#"landing -> task-0, landing \"in/\" -> twin"#).is("task twin", "ok", "SYNCHRONIZING");
+    assert!(checked.of("routes")[1].to_string().contains("task gone, which the project does not have"));
+    let dead_letter = [discover[0], ("OMS_SYNC__STOPPED_TASKS", "dead_letter")];
+    town.check(&dead_letter).is("task spare", "failed", "will be dead-lettered");
+}
+
+#[test]
+fn routes_that_cannot_be_discovered_are_not_tried_and_say_where_to_look() {
+    let discover = ("OMS_SYNC__ROUTES", "discover");
+    let checked = Town::new().check(&[discover, ("HUAWEICLOUD_SDK_SK", "wrong")]);
+    checked.exits(1).is("routes", "not_tried", "see signed request");
+    let checked = Town::new().check(&[discover, ("OMS_SYNC__OMS__PROJECT_ID", "other")]);
+    checked.exits(1).is("routes", "not_tried", "the project has no tasks");
+    let town = Town::new();
+    town.stage.faults(r#"{"rules":[{"all_requests":true,"status":403}]}"#);
+    let checked = town.check(&[discover]);
+    checked.exits(1).is("signed request", "failed", "oms:synctask:list").is(
+        "routes",
+        "not_tried",
+        "see signed request",
+    );
+}
+
+#[test]
 fn what_oms_answers_is_told_with_what_to_do() {
     for (rule, told) in [
         (r#""status":404,"code":"APIGW.0101""#, "check oms.endpoint or oms.region"),

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use oms_sync_worker::config::{Loaded, Problems, Secret, load, markdown_table, schema};
+use oms_sync_worker::config::{Loaded, Problems, Secret, StoppedTasks, load, markdown_table, schema};
 
 const MINIMAL: [(&str, &str); 6] = [
     ("OMS_SYNC__KAFKA__BROKERS", "kafka:9092"),
@@ -264,8 +264,57 @@ oms:
 }
 
 #[test]
-fn what_is_not_available_yet_is_refused_and_not_ignored() {
-    check_told(minimal_with(&[("OMS_SYNC__ROUTES", "discover")]), &["routes: not available yet: discover"]);
+fn routes_may_be_the_word_discover_with_prefixes_that_tell_tasks_apart() {
+    let config = minimal_with(&[("OMS_SYNC__ROUTES", "discover")]).unwrap().config;
+    let discovery = config.discovery.unwrap();
+    assert_eq!((discovery.interval.as_secs(), discovery.prefixes.len(), config.routes.len()), (300, 0, 0));
+    assert_eq!(config.stopped_tasks, StoppedTasks::Wait);
+    let yaml = "
+kafka: {brokers: k, topics: [t]}
+oms: {region: cn-north-4, project_id: p}
+routes: discover
+discovery:
+  interval: 30s
+  prefixes: {31e9-b7: in/, 77aa: out/}
+stopped_tasks: dead_letter
+";
+    let config = from_file(yaml, &[]).unwrap().config;
+    let discovery = config.discovery.unwrap();
+    let prefixes: Vec<_> = discovery.prefixes.iter().map(|(task, prefix)| (task.as_str(), prefix.as_str())).collect();
+    assert_eq!((discovery.interval.as_secs(), prefixes), (30, vec![("31e9-b7", "in/"), ("77aa", "out/")]));
+    assert_eq!(config.stopped_tasks, StoppedTasks::DeadLetter);
+    let given = ("OMS_SYNC__DISCOVERY__PREFIXES", r#"{"31e9":"in/"}"#);
+    let config = minimal_with(&[("OMS_SYNC__ROUTES", "discover"), given]).unwrap().config;
+    assert_eq!(config.discovery.unwrap().prefixes.len(), 1);
+    let listed = minimal_with(&[("OMS_SYNC__ROUTES", r#"[{"task":"31e9","bucket":"landing"}]"#)]).unwrap().config;
+    assert_eq!(listed.discovery, None);
+}
+
+#[test]
+fn what_is_wrong_with_a_discovery_is_told_at_once() {
+    let yaml = "
+kafka: {brokers: k, topics: [t]}
+oms: {region: cn-north-4, project_id: p}
+routes: discover
+discovery:
+  interval: 999ms
+  prefixes: {bad_id: in/, 31e9: ''}
+stopped_tasks: dead-letter
+";
+    let expected = [
+        "discovery.interval: out of range; write 1s to 24h",
+        "discovery.prefixes.31e9: empty; write what the keys begin with",
+        "discovery.prefixes.bad_id: not the id of a synchronization task; write letters",
+        "stopped_tasks: unknown variant `dead-letter`, expected `wait` or `dead_letter`; write one of wait, dead_letter",
+    ];
+    check_told(from_file(yaml, &[]), &expected);
+    let without = minimal_with(&[("OMS_SYNC__DISCOVERY__INTERVAL", "1m")]);
+    check_told(without, &["discovery: the routes are written; write routes: discover, or leave discovery out"]);
+    let other_word = minimal_with(&[("OMS_SYNC__ROUTES", "discovery")]);
+    check_told(
+        other_word,
+        &["routes: invalid value: string \"discovery\", expected a list of routes or the word discover"],
+    );
 }
 
 #[test]
@@ -405,6 +454,7 @@ fn every_documented_default_is_the_default() {
         "limits.max_unsettled_changes = 100000",
         "limits.max_unsettled_bytes = \"24MiB\"",
         "limits.max_pending_keys_per_task = 50000",
+        "limits.max_blocked_share_per_task = 0.75",
         "limits.max_uncommitted_records = 1000000",
         "limits.max_tasks = 1000",
         "shutdown.drain_timeout = \"25s\"",

@@ -31,5 +31,5 @@ fn nothing_is_lost_in_any_of_ten_thousand_worlds() {
     }
     println!("{seeds} worlds: {totals:?}");
     assert!(totals.kills > 0 && totals.revokes > 0 && totals.losses > 0 && totals.fenced > 0, "{totals:?}");
-    assert!(totals.dead_letters > 0 && totals.holds > 0 && totals.unanswered > 0, "{totals:?}");
+    assert!(totals.dead_letters > 0 && totals.holds > 0 && totals.unanswered > 0 && totals.listings > 0, "{totals:?}");
 }

@@ -16,15 +16,19 @@ use serde_json::{Value, json};
 use crate::verdicts::settings;
 
 fn start(signed: bool, faults: &str) -> Simulator {
-    let config = SimulatorConfig {
+    Simulator::start(config(signed, faults)).unwrap()
+}
+
+fn config(signed: bool, faults: &str) -> SimulatorConfig {
+    SimulatorConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         project_id: "p1".to_owned(),
         tasks: vec!["t1:landing".parse().unwrap(), "t2".parse().unwrap()],
         credentials: signed.then(|| Credentials::new("AK", "SK", None).unwrap()),
         faults: Faults::from_json(faults.as_bytes()).unwrap(),
         seed: 1,
-    };
-    Simulator::start(config).unwrap()
+        journal: None,
+    }
 }
 
 fn endpoint(simulator: &Simulator) -> String {
@@ -159,7 +163,7 @@ async fn the_client_reads_tasks_and_their_state() {
     let unknown = client.show_task(&TaskId::new("t3").unwrap()).await.unwrap_err();
     assert_eq!((unknown.verdict, unknown.status), (Verdict::UnknownTask, Status::Http(404)));
     let listed = client.list_tasks().await.unwrap();
-    let states: Vec<_> = listed.iter().map(|task| (task.sync_task_id.as_str(), task.status)).collect();
+    let states: Vec<_> = listed.tasks.iter().map(|task| (task.sync_task_id.as_str(), task.status)).collect();
     assert_eq!(states, [("t1", TaskState::Synchronizing), ("t2", TaskState::Stopped)]);
 }
 
@@ -167,7 +171,7 @@ async fn the_client_reads_tasks_and_their_state() {
 async fn every_page_of_tasks_is_read() {
     let more: Vec<_> = (0..50).map(|n| json!({"id": format!("x{n}")})).collect();
     let simulator = start(true, &json!({ "tasks": more }).to_string());
-    assert_eq!(client(&simulator).list_tasks().await.unwrap().len(), 52);
+    assert_eq!(client(&simulator).list_tasks().await.unwrap().tasks.len(), 52);
 }
 
 #[tokio::test]
@@ -271,7 +275,56 @@ async fn a_taken_address_is_told() {
         credentials: None,
         faults: Faults::default(),
         seed: 0,
+        journal: None,
     };
     let refused = Simulator::start(config).err().expect("the address is taken").to_string();
     assert!(refused.contains(&simulator.addr().to_string()), "{refused}");
+}
+
+#[tokio::test]
+async fn access_keys_are_rotated_and_the_clock_is_set_at_run_time() {
+    let simulator = start(true, "{}");
+    let set = |json: &str| simulator.set_faults(Faults::from_json(json.as_bytes()).unwrap());
+    let (old, endpoint) = (client(&simulator), endpoint(&simulator));
+    let new = Credentials::new("AK2", "SK2", None).unwrap();
+    let new = OmsClient::new(OmsSettings { credentials: new.into(), ..settings(&endpoint) }).unwrap();
+    let held = Verdict::Hold(HoldReason::Credentials);
+    let both = r#"[{"access_key":"AK","secret_key":"SK"},{"access_key":"AK2","secret_key":"SK2"}]"#;
+    assert_eq!(verdict(&new, "t1", &["a"]).await, held);
+    set(&format!(r#"{{"access_keys":{both}}}"#));
+    assert_eq!(
+        (verdict(&old, "t1", &["a"]).await, verdict(&new, "t1", &["a"]).await),
+        (Verdict::Accepted, Verdict::Accepted)
+    );
+    set(r#"{"access_keys":[{"access_key":"AK2","secret_key":"SK2"}]}"#);
+    assert_eq!((verdict(&old, "t1", &["a"]).await, verdict(&new, "t1", &["a"]).await), (held, Verdict::Accepted));
+    for (ahead, expected) in [(1_200, held), (-1_200, held), (600, Verdict::Accepted), (0, Verdict::Accepted)] {
+        set(&format!(r#"{{"clock_ahead_seconds":{ahead}}}"#));
+        assert_eq!(verdict(&new, "t1", &["a"]).await, expected, "{ahead}");
+    }
+    set(r#"{"clock_ahead_seconds":-1200}"#);
+    let answer = submit(&new, "t1", &["a"]).await;
+    let told = answer.error_message.unwrap_or_default();
+    assert!(told.contains("ahead of the other"), "its answers show its clock: {told}");
+}
+
+#[tokio::test]
+async fn the_journal_has_a_line_for_each_accepted_event_before_it_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let faults = r#"{"rules":[{"failure":"reset_after","count":1}]}"#;
+    let simulator =
+        Simulator::start(SimulatorConfig { journal: Some(journal.clone()), ..config(false, faults) }).unwrap();
+    let client = client(&simulator);
+    assert_eq!(submit(&client, "t1", &["lost%20answer"]).await.status, Status::Reset);
+    assert_eq!(verdict(&client, "t3", &["refused"]).await, Verdict::UnknownTask);
+    assert_eq!(verdict(&client, "t2", &["b", "c"]).await, Verdict::Accepted);
+    let lines: Vec<serde_json::Value> =
+        std::fs::read_to_string(&journal).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = lines.iter().map(|line| (line["task"].as_str().unwrap(), &line["keys"])).collect();
+    assert_eq!(told, [("t1", &json!(["lost%20answer"])), ("t2", &json!(["b", "c"]))]);
+    assert_eq!(lines[0]["at_ms"], simulator.ledger().get("t1", "lost%20answer").unwrap().last_arrival_ms);
+    let nowhere = SimulatorConfig { journal: Some(folder.path().join("no/such")), ..config(false, "{}") };
+    let refused = Simulator::start(nowhere).err().expect("there is no such folder").to_string();
+    assert!(refused.contains("no/such") && refused.contains("--journal"), "{refused}");
 }

@@ -79,6 +79,7 @@ impl Stage {
             credentials: Some(Credentials::new("AK", "SK", None).unwrap()),
             faults: Faults::from_json(faults.as_bytes()).unwrap(),
             seed: 1,
+            journal: None,
         };
         Self {
             simulator: Simulator::start(config).unwrap(),

@@ -137,7 +137,7 @@ async fn queries_of_the_client_are_accepted_by_the_vendors_signer() {
     let Some(verifier) = Verifier::start() else { return };
     let client = verifier.client(|_| {});
     assert_eq!(client.show_task(&task()).await.unwrap().sync_task_id, "t1");
-    assert_eq!(client.list_tasks().await.unwrap(), []);
+    assert_eq!(client.list_tasks().await.unwrap().tasks, []);
 }
 
 #[tokio::test]

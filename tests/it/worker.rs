@@ -29,10 +29,10 @@ pub(crate) fn on_mock(broker: &MockBroker, faults: &str) -> Stage {
 }
 
 /// A dead letter's value and headers.
-type Letter = (Option<Vec<u8>>, Vec<(String, String)>);
+pub(crate) type Letter = (Option<Vec<u8>>, Vec<(String, String)>);
 
 /// What is in a dead-letter topic.
-fn letters(stage: &Stage) -> Vec<Letter> {
+pub(crate) fn letters(stage: &Stage) -> Vec<Letter> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &stage.servers)
         .set("group.id", unique("reader"))
@@ -53,7 +53,7 @@ fn letters(stage: &Stage) -> Vec<Letter> {
     letters
 }
 
-fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let name = format!("oms-sync.{name}");
     headers.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
 }

@@ -1,16 +1,18 @@
 //! The checks of OMS in their order. Signs nothing any more once a signature was refused: one failed signature is all
 //! that wrong credentials cost.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::answers;
 use super::deadline::Deadline;
 use super::finding::Finding;
+use super::routes;
 use super::tasks::{self, check_of};
 use crate::config::{Config, Route};
 use crate::oms::client::OmsClient;
-use crate::oms::tasks::Task;
+use crate::oms::tasks::{Task, TaskList};
 use crate::pipeline::answer::{Answer, HoldReason, Pressure, Verdict};
 use crate::pipeline::key::TaskId;
 use crate::worker;
@@ -34,9 +36,7 @@ const NO_TIME: &str = "the time was up: allow more with --timeout";
 
 /// Looks at credentials, endpoint, clock and tasks.
 pub(super) async fn look(config: &Config, deadline: Deadline) -> Vec<Finding> {
-    let routed = routed(config);
-    let untried =
-        |why: &str| routed.keys().map(|id| Finding::not_tried(check_of(id.as_str()), why)).collect::<Vec<_>>();
+    let untried = |why: &str| untried(config, why);
     let (client, credentials) = match client(config, deadline).await {
         Ok(found) => found,
         Err(finding) => {
@@ -54,36 +54,53 @@ pub(super) async fn look(config: &Config, deadline: Deadline) -> Vec<Finding> {
     let mut findings = vec![credentials, signature, answers::clock(CLOCK, clocks)];
     let all = match listed {
         Ok(all) => {
-            findings.push(tasks::project(&all, &config.oms.project_id));
-            if all.is_empty() {
+            findings.push(tasks::project(&all.tasks, &config.oms.project_id));
+            if all.tasks.is_empty() {
                 findings.extend(untried("the project has no tasks"));
                 return findings;
             }
             all
         }
         // A right that is missing says that the signature is right: tasks can be asked for.
-        Err(answer) if answer.verdict == Verdict::Hold(HoldReason::Permission) => Vec::new(),
+        Err(answer) if answer.verdict == Verdict::Hold(HoldReason::Permission) && config.discovery.is_none() => {
+            TaskList { tasks: Vec::new(), is_whole: true }
+        }
         Err(_) => {
             findings.extend(untried(&format!("see {SIGNATURE}")));
             return findings;
         }
     };
-    findings.extend(each(&client, &routed, &all, deadline).await);
-    if config.routes.is_empty() {
-        findings.push(tasks::no_routes(&all));
-    } else {
-        findings.extend(tasks::unrouted(&all, &config.routes));
+    let routes: Cow<'_, [Route]> = match worker::discovery(config) {
+        Some(discovery) => {
+            let (found, more) = routes::discovered(&all, &discovery.prefixes);
+            findings.extend(more);
+            found.into()
+        }
+        None => Cow::Borrowed(&config.routes),
+    };
+    findings.extend(each(&client, config, &routed(&routes), &all.tasks, deadline).await);
+    match &config.discovery {
+        Some(_) => {}
+        None if routes.is_empty() => findings.push(tasks::no_routes(&all.tasks)),
+        None => findings.extend(tasks::unrouted(&all.tasks, &routes)),
     }
     findings
 }
 
+/// What depends on the tasks and cannot be looked at.
+fn untried(config: &Config, why: &str) -> Vec<Finding> {
+    let discovered = config.discovery.iter().map(|_| routes::CHECK.to_owned());
+    let named = routed(&config.routes).into_keys().map(|id| check_of(id.as_str()));
+    discovered.chain(named).map(|check| Finding::not_tried(check, why)).collect()
+}
+
 /// The routes by their task.
-fn routed(config: &Config) -> BTreeMap<&TaskId, Vec<&Route>> {
-    let mut routed = BTreeMap::<_, Vec<_>>::new();
-    for route in &config.routes {
-        routed.entry(&route.task).or_default().push(route);
+fn routed(routes: &[Route]) -> BTreeMap<&TaskId, Vec<&Route>> {
+    let mut by_task = BTreeMap::<_, Vec<_>>::new();
+    for route in routes {
+        by_task.entry(&route.task).or_default().push(route);
     }
-    routed
+    by_task
 }
 
 /// The credentials, and a client that signs with them.
@@ -122,7 +139,7 @@ async fn list(
     client: &OmsClient,
     clocks: &mut Option<crate::oms::clock::Clocks>,
     deadline: Deadline,
-) -> Result<Vec<Task>, Box<Answer>> {
+) -> Result<TaskList, Box<Answer>> {
     let mut attempt = 1;
     loop {
         let listed = client.list_tasks_and_clocks(clocks).await;
@@ -143,6 +160,7 @@ async fn list(
 /// Each routed task by itself: the answer tells more than the list, and the worker needs the right to ask so.
 async fn each(
     client: &OmsClient,
+    config: &Config,
     routed: &BTreeMap<&TaskId, Vec<&Route>>,
     all: &[Task],
     deadline: Deadline,
@@ -163,7 +181,7 @@ async fn each(
         {
             stopped = Some(format!("a signature was refused, see {check}"));
         }
-        findings.push(tasks::task(id.as_str(), routes, &shown, all));
+        findings.push(tasks::task(id.as_str(), routes, &shown, all, config.stopped_tasks));
     }
     findings
 }

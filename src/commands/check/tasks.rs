@@ -1,7 +1,7 @@
 //! Whether the routes lead to tasks that take events, and whose bucket is the routes'. Pure.
 
 use super::finding::Finding;
-use crate::config::Route;
+use crate::config::{Route, StoppedTasks};
 use crate::oms::tasks::{Task, TaskState};
 use crate::pipeline::answer::{Answer, Verdict};
 
@@ -35,7 +35,13 @@ pub(super) fn no_routes(tasks: &[Task]) -> Finding {
 }
 
 /// One routed task; `routes` are those that lead to it.
-pub(super) fn task(id: &str, routes: &[&Route], shown: &Result<Task, Box<Answer>>, all: &[Task]) -> Finding {
+pub(super) fn task(
+    id: &str,
+    routes: &[&Route],
+    shown: &Result<Task, Box<Answer>>,
+    all: &[Task],
+    stopped: StoppedTasks,
+) -> Finding {
     let check = check_of(id);
     let task = match shown {
         Ok(task) => task,
@@ -48,7 +54,7 @@ pub(super) fn task(id: &str, routes: &[&Route], shown: &Result<Task, Box<Answer>
     if task.status == TaskState::Stopped {
         return Finding::failed(
             check,
-            format!("STOPPED{}: its changes will only wait", of_bucket(task)),
+            format!("STOPPED{}: {}", of_bucket(task), fate_of_changes(stopped)),
             "start it in the console of OMS: that needs the right oms:synctask:update and the keys of both buckets",
         );
     }
@@ -94,6 +100,13 @@ pub(super) fn unrouted(tasks: &[Task], routes: &[Route]) -> Option<Finding> {
     (!rest.is_empty()).then(|| Finding::ok("tasks without a route", seen()))
 }
 
+fn fate_of_changes(stopped: StoppedTasks) -> &'static str {
+    match stopped {
+        StoppedTasks::Wait => "its changes will only wait",
+        StoppedTasks::DeadLetter => "its changes will be dead-lettered, as stopped_tasks says",
+    }
+}
+
 fn of_bucket(task: &Task) -> String {
     task.src_bucket.as_ref().map(|bucket| format!(", source bucket {bucket}")).unwrap_or_default()
 }
@@ -137,7 +150,7 @@ mod tests {
 
     #[track_caller]
     fn check(shown: Task, state: State, told: &str) {
-        let found = task("a", &[&route("landing")], &Ok(shown), &[]);
+        let found = task("a", &[&route("landing")], &Ok(shown), &[], StoppedTasks::Wait);
         assert_eq!(found.state, state, "{found:?}");
         assert!(found.seen.contains(told), "{found:?}");
     }
@@ -164,7 +177,7 @@ mod tests {
             request_id: None,
         };
         let all = vec![task_of(Some("landing"), TaskState::Synchronizing, None); 7];
-        let found = task("b", &[&route("landing")], &Err(Box::new(answer)), &all);
+        let found = task("b", &[&route("landing")], &Err(Box::new(answer)), &all, StoppedTasks::Wait);
         assert_eq!(found.state, State::Failed);
         let remedy = found.remedy.unwrap();
         assert!(remedy.contains("a (bucket landing)") && remedy.ends_with(" and 2 more"), "{remedy}");

@@ -78,6 +78,10 @@ impl Decoder<'_> {
                 let prefix = prefixes.filter(|prefix| key.starts_with(prefix)).max_by_key(|prefix| prefix.len());
                 format!("{task}, by its bucket{}", prefix.map(|p| format!(" and prefix {p:?}")).unwrap_or_default())
             }
+            (None, _, Some((_, config))) if config.discovery.is_some() => {
+                "by the project's tasks: routes are discovered, and decode does not ask OMS; check shows them"
+                    .to_owned()
+            }
             _ => "by the route of its bucket; --config shows which".to_owned(),
         }
     }

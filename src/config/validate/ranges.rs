@@ -8,6 +8,8 @@ use crate::formats::MAX_CHANGES_LIMIT;
 
 /// Longest duration that any setting takes.
 const LONGEST: Duration = Duration::from_hours(24);
+/// OMS is not asked more often for the project's tasks.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Most requests at once that any setting takes.
 const MAX_IN_FLIGHT: u64 = 4_096;
 
@@ -36,6 +38,9 @@ fn check_durations(document: &Document, findings: &mut Findings) {
     for (path, _) in spans.iter().filter(|(_, span)| span.is_zero() || *span > LONGEST) {
         findings.add(path, "out of range", "write more than 0s and at most 24h");
     }
+    if !(SHORTEST_INTERVAL..=LONGEST).contains(&document.discovery.interval) {
+        findings.add("discovery.interval", "out of range", "write 1s to 24h");
+    }
     if document.events.linger > LONGEST {
         findings.add("events.linger", "out of range", "write at most 24h");
     }
@@ -62,6 +67,10 @@ fn check_numbers(document: &Document, findings: &mut Findings) {
             let instead = format!("write {} to {}", range.start(), range.end());
             findings.add(path, &format!("{value} is out of range"), &instead);
         }
+    }
+    if !(limits.max_blocked_share_per_task > 0.0 && limits.max_blocked_share_per_task <= 1.0) {
+        let instead = "write a number above 0 and at most 1, such as 0.75";
+        findings.add("limits.max_blocked_share_per_task", "out of range", instead);
     }
     if breaker.max_ratio.is_some_and(|ratio| !(ratio > 0.0 && ratio < 1.0)) {
         let instead = "write a number above 0 and below 1, such as 0.5, or null for no such limit";

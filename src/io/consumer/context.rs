@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
@@ -28,22 +29,60 @@ pub(super) struct Sample {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) figures: Figures,
+    /// The way to the broker that it is fetched from.
+    pub(super) link: Link,
+}
+
+/// What the statistics say of the connection to a broker.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Link {
+    pub(super) is_up: bool,
+    /// Whether an answer since the last statistics asked to wait, because of a quota.
+    pub(super) is_throttled: bool,
+    /// How often it was lost.
+    pub(super) disconnects: i64,
+    /// How long nothing came over it.
+    pub(super) idle: Duration,
 }
 
 /// As librdkafka documents them in STATISTICS.md; negative where unknown.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Figures {
+    /// Which broker it is fetched from.
+    pub(super) broker: i32,
     pub(super) eof_offset: i64,
     /// Length of the queue that the partition's records go to: the whole consumer's, since it is forwarded there.
     pub(super) fetchq_cnt: i64,
     pub(super) hi_offset: i64,
     pub(super) ls_offset: i64,
+    /// The oldest offset that the broker has.
+    pub(super) lo_offset: i64,
+    /// What is fetched next.
+    pub(super) next_offset: i64,
 }
 
 #[derive(Deserialize)]
 struct Statistics {
     #[serde(default)]
+    brokers: HashMap<String, Broker>,
+    #[serde(default)]
     topics: HashMap<String, Topic>,
+}
+
+#[derive(Deserialize)]
+struct Broker {
+    nodeid: i32,
+    source: String,
+    state: String,
+    disconnects: i64,
+    /// Microseconds; negative where nothing has come yet.
+    rxidle: i64,
+    throttle: Throttle,
+}
+
+#[derive(Deserialize)]
+struct Throttle {
+    max: i64,
 }
 
 #[derive(Deserialize)]
@@ -118,11 +157,20 @@ pub(super) fn give_up(consumer: &BaseConsumer<Context>, partitions: &TopicPartit
 }
 
 fn samples(statistics: Statistics) -> Vec<Sample> {
+    let link = |broker: Broker| {
+        let (is_up, is_throttled) = (broker.state == "UP", broker.throttle.max > 0);
+        let idle = Duration::from_micros(broker.rxidle.try_into().unwrap_or_default());
+        (broker.nodeid, Link { is_up, is_throttled, disconnects: broker.disconnects, idle })
+    };
+    // The coordinator's connection is listed besides, under the number of its broker.
+    let brokers = statistics.brokers.into_values().filter(|broker| broker.source != "logical");
+    let links: HashMap<i32, Link> = brokers.map(link).collect();
     let mut samples = Vec::new();
     for (topic, Topic { partitions }) in statistics.topics {
         for (partition, figures) in partitions {
             if partition >= 0 {
-                samples.push(Sample { topic: topic.clone(), partition, figures });
+                let link = links.get(&figures.broker).copied().unwrap_or_default();
+                samples.push(Sample { topic: topic.clone(), partition, figures, link });
             }
         }
     }
@@ -135,11 +183,20 @@ mod tests {
 
     #[test]
     fn the_partition_that_stands_for_none_is_left_out_of_the_statistics() {
-        let json = r#"{"name":"x","topics":{"t":{"topic":"t","partitions":{
-            "0":{"partition":0,"eof_offset":5,"fetchq_cnt":1,"hi_offset":9,"ls_offset":8,"msgs":1},
-            "-1":{"partition":-1,"eof_offset":-1001,"fetchq_cnt":0,"hi_offset":-1001,"ls_offset":-1001}}}}}"#;
+        let json = r#"{"name":"x","brokers":{
+            "a:1/7":{"nodeid":7,"source":"learned","state":"UP","disconnects":2,"rxidle":8,"throttle":{"max":0}},
+            "GroupCoordinator":{"nodeid":7,"source":"logical","state":"INIT","disconnects":9,"rxidle":-1,"throttle":{"max":0}}},
+            "topics":{"t":{"topic":"t","partitions":{
+            "0":{"partition":0,"broker":7,"eof_offset":5,"fetchq_cnt":1,"hi_offset":9,"ls_offset":8,"lo_offset":1,
+                 "next_offset":5,"msgs":1},
+            "-1":{"partition":-1,"broker":-1,"eof_offset":-1001,"fetchq_cnt":0,"hi_offset":-1001,"ls_offset":-1001,
+                  "lo_offset":-1001,"next_offset":-1001}}}}}"#;
         let samples = samples(serde_json::from_str(json).unwrap());
         assert_eq!(samples.len(), 1);
         assert_eq!((samples[0].partition, samples[0].figures.eof_offset, samples[0].figures.ls_offset), (0, 5, 8));
+        assert_eq!(
+            samples[0].link,
+            Link { is_up: true, is_throttled: false, disconnects: 2, idle: Duration::from_micros(8) }
+        );
     }
 }

@@ -1,11 +1,34 @@
 //! What the consumer tells the loop, and what the loop asks of it.
 
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use super::Signal;
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::partition::PartitionName;
+use crate::pipeline::record::Record;
+use crate::pipeline::route::Routes;
+
+/// What is done with each record on the polling thread.
+pub trait Take {
+    /// What a record asks for, or the record as it was where the table of routes does not tell yet: then its partition
+    /// waits for another table.
+    fn take(&mut self, record: Record) -> Result<Incoming, Record>;
+
+    /// From now on by this table.
+    fn set_routes(&mut self, routes: Arc<Routes>);
+}
+
+/// A function that needs no table.
+impl<F: FnMut(Record) -> Incoming> Take for F {
+    fn take(&mut self, record: Record) -> Result<Incoming, Record> {
+        Ok(self(record))
+    }
+
+    fn set_routes(&mut self, _: Arc<Routes>) {}
+}
 
 /// A partition as it was assigned to this member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +70,16 @@ pub enum ConsumerEvent {
     Revoked(Vec<Assignment>),
     /// These are gone already: forget them, commit nothing of them.
     Lost(Vec<Assignment>),
+    /// Reading did not go on where it was: offsets from there on are gone because of retention, or `to` is below because
+    /// the topic was made anew or its log was cut.
+    Jumped {
+        /// Which partition.
+        at: PartitionName,
+        /// The offset that was expected.
+        from: i64,
+        /// The offset of the record that came instead.
+        to: i64,
+    },
     /// Records to admit.
     Records(Batch),
     /// A commit came to its end.
@@ -66,8 +99,13 @@ pub enum ConsumerEvent {
         /// Next offset that can ever be delivered.
         offset: i64,
     },
+    /// All partitions that now wait for another table of routes: their next record is of a bucket that this one cannot place.
+    WaitsForRoutes(Vec<PartitionName>),
     /// The brokers' ends of the assigned partitions (the last stable offset with `read_committed`), for the lag.
     Watermarks(Vec<(PartitionName, i64)>),
+    /// Whether everything is delivered that is known to be there, as of now. Told every few seconds as long as the client
+    /// lives, whatever the brokers do.
+    Delivers(Option<Undelivered>),
     /// Something is wrong. Unless `fatal`, the client goes on trying by itself.
     Error {
         /// What.
@@ -81,6 +119,28 @@ pub enum ConsumerEvent {
     Closed,
 }
 
+/// What does not deliver though it could.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Undelivered {
+    /// Of which partition.
+    pub at: PartitionName,
+    /// What is seen.
+    pub symptom: Symptom,
+    /// Since when nothing moves.
+    pub since: Instant,
+}
+
+/// What is seen of a partition that does not deliver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Symptom {
+    /// Records are known to be there, and not delivered.
+    NotDelivered,
+    /// Nothing comes over the connection that it is fetched over.
+    Silent,
+    /// Records, of it or others, were fetched and are queued, and polling gives none.
+    Queued,
+}
+
 /// What the loop asks for. Partitions that are not assigned (any more) are passed over.
 #[derive(Debug)]
 pub enum Command {
@@ -88,6 +148,8 @@ pub enum Command {
     Pause(Vec<PartitionName>),
     /// Undo [`Command::Pause`].
     Resume(Vec<PartitionName>),
+    /// Route by this table from the next record on; what waits for a table is looked at again first.
+    Route(Arc<Routes>),
     /// The revoke of exactly these is done.
     Unassign(Vec<PartitionName>),
     /// Leave the group and end the thread. What is revoked by it is given up without an event.

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::Assignment;
 use super::ends::End;
+use super::watch::{Moving, Watch};
 use crate::pipeline::partition::PartitionName;
 
 /// One assigned partition.
@@ -15,9 +16,14 @@ pub(super) struct Part {
     epoch: u64,
     committed: Option<i64>,
     last: Option<i64>,
+    /// The widest span of offsets below a delivered record that was never delivered, since the last statistics.
+    gap: Option<(i64, i64)>,
     pub(super) end: End,
+    pub(super) watch: Watch<Moving>,
     /// Paused by the loop's command.
-    pub(super) held: bool,
+    held: bool,
+    /// Paused because its next record waits for another table of routes.
+    pub(super) waits: bool,
 }
 
 impl Part {
@@ -26,8 +32,19 @@ impl Part {
         self.last.map(|last| last + 1).or(self.committed)
     }
 
+    /// Whether it is not to be delivered.
+    pub(super) fn is_paused(&self) -> bool {
+        self.held || self.waits
+    }
+
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The span of offsets that the broker did not have any more when reading came to them: where from, and where reading
+    /// went on. Other gaps are left by control records, aborted transactions and compaction, inside of what the broker has.
+    pub(super) fn take_gone(&mut self, oldest: i64) -> Option<(i64, i64)> {
+        self.gap.take().filter(|(from, _)| *from < oldest)
     }
 }
 
@@ -44,6 +61,8 @@ pub(super) enum Noted {
         old: Assignment,
         /// The one that begins with this record.
         new: Assignment,
+        /// The position that it was expected at.
+        from: i64,
     },
     /// Of a partition that is not assigned.
     Unassigned,
@@ -54,6 +73,8 @@ pub(super) enum Noted {
 pub(super) struct Partitions {
     topics: Vec<(Arc<str>, FxHashMap<i32, Part>)>,
     epoch: u64,
+    /// The queue of what was fetched, by how much polling has given so far.
+    pub(super) queue: Watch<u64>,
 }
 
 impl Partitions {
@@ -76,7 +97,16 @@ impl Partitions {
         self.epoch += 1;
         let index = self.topic_index(topic);
         let (topic, parts) = &mut self.topics[index];
-        let part = Part { epoch: self.epoch, committed, last: None, end: End::default(), held: false };
+        let part = Part {
+            epoch: self.epoch,
+            committed,
+            last: None,
+            gap: None,
+            end: End::default(),
+            watch: Watch::default(),
+            held: false,
+            waits: false,
+        };
         parts.insert(partition, part);
         Assignment { at: PartitionName { topic: Arc::clone(topic), partition }, epoch: self.epoch, committed }
     }
@@ -110,11 +140,13 @@ impl Partitions {
             return Noted::Repeated;
         }
         if part.position().is_none_or(|position| offset >= position) {
+            let gap = part.position().map(|from| (from, offset)).filter(|(from, to)| from < to);
+            part.gap = part.gap.into_iter().chain(gap).max_by_key(|(from, to)| to - from);
             part.last = Some(offset);
             part.end.delivered();
             return Noted::Next(part.epoch);
         }
-        let held = part.held;
+        let (held, from) = (part.held, part.position().unwrap_or(offset));
         let Some(old) = self.assignment(topic, partition) else {
             return Noted::Unassigned;
         };
@@ -123,7 +155,7 @@ impl Partitions {
             (part.held, part.last) = (held, Some(offset));
             part.end.delivered();
         }
-        Noted::Restarted { old, new }
+        Noted::Restarted { old, new, from }
     }
 
     /// An end was delivered, of which librdkafka's wrapper tells the partition's number only: it says something where
@@ -140,32 +172,77 @@ impl Partitions {
         for part in self.topics.iter_mut().flat_map(|(_, parts)| parts.values_mut()) {
             part.end.disturb();
         }
+        self.excuse_all();
     }
 
-    /// The partitions that the loop does not hold.
+    /// There is a reason for which nothing may have been delivered.
+    pub(super) fn excuse_all(&mut self) {
+        self.queue.reset();
+        for part in self.topics.iter_mut().flat_map(|(_, parts)| parts.values_mut()) {
+            part.watch.reset();
+        }
+    }
+
+    /// The partitions that are to be delivered.
     pub(super) fn not_held(&self) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for (topic, parts) in &self.topics {
-            for (&partition, _) in parts.iter().filter(|(_, part)| !part.held) {
+            for (&partition, _) in parts.iter().filter(|(_, part)| !part.is_paused()) {
                 list.add_partition(topic, partition);
             }
         }
         list
     }
 
-    /// Sets the loop's hold, and gives those of them for which that is a change.
+    /// Those of a list that are to be delivered.
+    pub(super) fn without_paused(&self, list: &TopicPartitionList) -> TopicPartitionList {
+        let mut rest = TopicPartitionList::new();
+        for one in list.elements() {
+            if self.get(one.topic(), one.partition()).is_some_and(|part| !part.is_paused()) {
+                rest.add_partition(one.topic(), one.partition());
+            }
+        }
+        rest
+    }
+
+    /// Sets the loop's hold, and gives those of them that are now to be paused, or to be resumed.
     pub(super) fn hold(&mut self, which: &[PartitionName], held: bool) -> TopicPartitionList {
+        self.change(which, |part| part.held = held)
+    }
+
+    /// Lets them wait for another table of routes, or not any more; gives the same.
+    pub(super) fn let_wait(&mut self, which: &[PartitionName], waits: bool) -> TopicPartitionList {
+        self.change(which, |part| part.waits = waits)
+    }
+
+    fn change(&mut self, which: &[PartitionName], set: impl Fn(&mut Part)) -> TopicPartitionList {
         let mut changed = TopicPartitionList::new();
         for at in which {
-            if let Some((_, part)) = self.get_mut(&at.topic, at.partition)
-                && part.held != held
-            {
-                part.held = held;
-                part.end.disturb();
-                changed.add_partition(&at.topic, at.partition);
+            if let Some((_, part)) = self.get_mut(&at.topic, at.partition) {
+                let was_paused = part.is_paused();
+                set(part);
+                if part.is_paused() != was_paused {
+                    part.end.disturb();
+                    changed.add_partition(&at.topic, at.partition);
+                }
             }
         }
         changed
+    }
+
+    /// Whether a partition's next record waits for another table of routes.
+    pub(super) fn waits(&self, topic: &str, partition: i32) -> bool {
+        self.get(topic, partition).is_some_and(|part| part.waits)
+    }
+
+    /// Whether that is a partition's assignment of now.
+    pub(super) fn is_current(&self, topic: &str, partition: i32, epoch: u64) -> bool {
+        self.get(topic, partition).is_some_and(|part| part.epoch == epoch)
+    }
+
+    fn get(&self, topic: &str, partition: i32) -> Option<&Part> {
+        let (_, parts) = self.topics.iter().find(|(name, _)| **name == *topic)?;
+        parts.get(&partition)
     }
 }
 
@@ -211,11 +288,28 @@ mod tests {
         let mut partitions = Partitions::default();
         let old = partitions.assign("t", 0, Some(100));
         let noted = partitions.note("t", 0, 0);
-        let Noted::Restarted { old: ended, new } = noted else { panic!("{noted:?}") };
+        let Noted::Restarted { old: ended, new, from: 100 } = noted else { panic!("{noted:?}") };
         assert_eq!(ended, old);
         assert_ne!(new.epoch, old.epoch);
         assert_eq!(new.committed, None);
         assert_eq!(partitions.note("t", 0, 1), Noted::Next(new.epoch));
+    }
+
+    #[test]
+    fn only_what_the_broker_does_not_have_any_more_is_gone() {
+        let mut partitions = Partitions::default();
+        partitions.assign("t", 0, Some(100));
+        for offset in [100, 102, 110, 111, 113] {
+            partitions.note("t", 0, offset);
+        }
+        let mut gone = |oldest| partitions.get_mut("t", 0).unwrap().1.take_gone(oldest);
+        assert_eq!(gone(50), None, "control records, aborted and compacted ones");
+        partitions.note("t", 0, 120);
+        partitions.note("t", 0, 500);
+        partitions.note("t", 0, 502);
+        let mut gone = |oldest| partitions.get_mut("t", 0).unwrap().1.take_gone(oldest);
+        assert_eq!(gone(500), Some((121, 500)));
+        assert_eq!(gone(500), None, "told once");
     }
 
     #[test]
@@ -243,5 +337,17 @@ mod tests {
         assert_eq!(partitions.hold(std::slice::from_ref(&at), true).count(), 0);
         assert_eq!(partitions.not_held().count(), 0);
         assert_eq!(partitions.hold(&[at], false).count(), 1);
+    }
+
+    #[test]
+    fn a_partition_that_waits_for_routes_and_is_held_goes_on_when_both_are_over() {
+        let mut partitions = Partitions::default();
+        let at = [partitions.assign("t", 0, None).at];
+        assert_eq!(partitions.let_wait(&at, true).count(), 1);
+        assert_eq!(partitions.hold(&at, true).count(), 0, "it is paused already");
+        assert_eq!(partitions.let_wait(&at, false).count(), 0);
+        assert_eq!(partitions.not_held().count(), 0);
+        assert_eq!(partitions.hold(&at, false).count(), 1);
+        assert_eq!(partitions.not_held().count(), 1);
     }
 }

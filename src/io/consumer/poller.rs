@@ -15,7 +15,8 @@ use super::errors::ErrorGate;
 use super::partitions::Partitions;
 use super::rebalance;
 use super::{
-    Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_OPEN_BATCHES, MissingOffset, Signal, now,
+    Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_OPEN_BATCHES, MissingOffset, Signal, Take, now,
+    request_timeout,
 };
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
@@ -24,11 +25,20 @@ use crate::pipeline::record::Record;
 
 mod callbacks;
 mod reading;
+mod routing;
 
 /// Longest wait for a record; a command waits as long when nothing flows.
 const POLL_WAIT: Duration = Duration::from_millis(50);
 /// With no batch free: how long to just not poll before pausing, which throws prefetched records away.
 const HOLD_BACK: Duration = Duration::from_secs(1);
+
+/// Errors that are about one broker, or all; while they last they come again and again.
+const ABOUT_CONNECTIONS: [RDKafkaErrorCode; 3] =
+    [RDKafkaErrorCode::BrokerTransportFailure, RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::Resolve];
+
+/// What is to be done where `kafka.out_of_range` is `fail`.
+const OUT_OF_RANGE: &str = "; records at the commit point are gone and kafka.out_of_range is fail: \
+    move the group's commit point, or set kafka.out_of_range to earliest or latest";
 
 /// The ends of the channels that the thread holds.
 pub(super) struct Links {
@@ -56,12 +66,13 @@ enum Next {
     Close,
 }
 
-pub(super) struct Poller<F> {
+pub(super) struct Poller<T> {
     consumer: Arc<BaseConsumer<Context>>,
     links: Links,
-    take: F,
+    take: T,
     start_from: MissingOffset,
     reads_committed: bool,
+    request_timeout: Duration,
     partitions: Partitions,
     /// Given by the group, not taken up yet: their commit points are to be looked up.
     assigned: Option<TopicPartitionList>,
@@ -69,18 +80,24 @@ pub(super) struct Poller<F> {
     revoked: Vec<PartitionName>,
     batch: Vec<(u64, Incoming)>,
     batch_bytes: usize,
+    /// Records that wait for another table of routes, with the epoch of their assignment, in order.
+    waiting: Vec<(u64, Record)>,
     /// Batches told and not admitted.
     open: usize,
     reading: Reading,
     errors: ErrorGate,
+    /// Records and errors that polling has given.
+    polled: u64,
+    /// The broker refuses to let a topic be read, which it says once.
+    is_denied: bool,
 }
 
-impl<F: FnMut(Record) -> Incoming> Poller<F> {
+impl<T: Take> Poller<T> {
     pub(super) fn new(
         consumer: Arc<BaseConsumer<Context>>,
         links: Links,
         settings: &ConsumerSettings,
-        take: F,
+        take: T,
     ) -> Self {
         Self {
             consumer,
@@ -88,14 +105,18 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
             take,
             start_from: settings.start_from,
             reads_committed: settings.reads_committed(),
+            request_timeout: request_timeout(&settings.properties),
             partitions: Partitions::default(),
             assigned: None,
             revoked: Vec::new(),
             batch: Vec::new(),
             batch_bytes: 0,
+            waiting: Vec::new(),
             open: 0,
             reading: Reading::Flows,
             errors: ErrorGate::default(),
+            polled: 0,
+            is_denied: false,
         }
     }
 
@@ -157,6 +178,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
                     self.resume(&changed);
                 }
             }
+            Signal::Command(Command::Route(routes)) => self.route(routes),
             Signal::Command(Command::Unassign(which)) => self.unassign(&which),
             Signal::Command(Command::Close) => return Next::Close,
         }
@@ -188,12 +210,21 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         if let Err(error) = rebalance::unassign(&self.consumer, &mut self.partitions, &done) {
             self.fail(&error, "revoked partitions cannot be given up");
         }
+        self.forget_waiting();
     }
 
     fn on_error(&mut self, error: &KafkaError) {
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_))
             || matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset));
-        let fault = Fault::new(error, self.consumer.context().take_reason());
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => self.is_denied = true,
+            Some(code) if ABOUT_CONNECTIONS.contains(&code) => {} // the statistics tell which partitions that concerns
+            _ => self.partitions.excuse_all(),
+        }
+        let mut fault = Fault::new(error, self.consumer.context().take_reason());
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
+            fault.text.push_str(OUT_OF_RANGE);
+        }
         self.tell_fault(fault, fatal);
     }
 

@@ -5,6 +5,18 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+/// How often the client tells how it is doing: ends of partitions, lag, whether it delivers.
+pub const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
+/// librdkafka's default of the property `socket.timeout.ms`.
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// After which a request to a broker has failed, with these properties of the user.
+#[must_use]
+pub fn request_timeout(properties: &BTreeMap<String, String>) -> Duration {
+    let given = properties.get("socket.timeout.ms").and_then(|ms| ms.parse().ok());
+    given.map_or(DEFAULT_REQUEST_TIMEOUT, Duration::from_millis)
+}
+
 /// What to do where there is no offset to read from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum MissingOffset {
@@ -32,7 +44,7 @@ pub struct ConsumerSettings {
     pub start_from: MissingOffset,
     /// Where a partition starts whose commit point the broker no longer has.
     pub out_of_range: MissingOffset,
-    /// How often ends of partitions and lag are looked at; 5 s is plenty, each time costs a walk over all partitions.
+    /// How often ends of partitions, lag and delivery are looked at; each time costs a walk over all partitions.
     pub statistics_interval: Duration,
     /// librdkafka properties of the user: over the defaults here, but not over what the worker owns.
     pub properties: BTreeMap<String, String>,
@@ -49,7 +61,7 @@ impl ConsumerSettings {
             client_id: "oms-sync-worker".to_owned(),
             start_from: MissingOffset::default(),
             out_of_range: MissingOffset::default(),
-            statistics_interval: Duration::from_secs(5),
+            statistics_interval: STATISTICS_INTERVAL,
             properties: BTreeMap::new(),
         }
     }

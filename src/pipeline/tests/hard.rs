@@ -10,6 +10,7 @@ use super::world::answer;
 
 const SETTLE: Duration = Duration::from_secs(4);
 const REVOKE: Duration = Duration::from_secs(5);
+const AFTER_SETTLE: Duration = Duration::from_secs(1);
 
 /// Both partitions have a key in one event that is out.
 fn one_event_of_two_partitions(more: &[&str]) -> Desk {
@@ -89,7 +90,7 @@ fn a_revoke_in_the_middle_of_a_split_event_whose_time_is_up_leaves_the_other_par
     desk.answer(REFUSED);
     desk.step(Input::Revoked(vec![name(0)]));
     desk.wait(SETTLE);
-    desk.wait(REVOKE - SETTLE);
+    desk.wait(AFTER_SETTLE);
     assert!(desk.has_given_back());
     assert_eq!(desk.last_commit(0), None, "nothing of it was settled");
     desk.answer(REFUSED); // of both partitions: only the key of the one that is left is asked for again
@@ -198,7 +199,7 @@ fn a_dead_letter_that_is_acknowledged_after_the_revoke_settles_nothing_of_the_ne
         let (late, _) = desk.letters()[0];
         desk.step(Input::Revoked(vec![name(0)]));
         desk.wait(SETTLE);
-        desk.wait(REVOKE - SETTLE);
+        desk.wait(AFTER_SETTLE);
         assert!(desk.has_given_back(), "whatever is not acknowledged");
         desk.assign_again(0, 0);
         desk.read(0, "a", &["x"]);
@@ -228,8 +229,8 @@ fn a_drain_deadline_that_passes_with_a_hold_in_force_commits_what_is_settled_and
     desk.step(Input::Answered(id, answer(Verdict::Hold(HoldReason::Endpoint), 405)));
     desk.step(Input::Drain);
     let drained = |desk: &Desk| {
-        let all = desk.effects.iter();
-        all.filter_map(|e| if let Effect::Drained { unanswered } = e { Some(*unanswered) } else { None }).next()
+        let mut all = desk.effects.iter();
+        all.find_map(|e| if let Effect::Drained { unanswered } = e { Some(*unanswered) } else { None })
     };
     desk.wait(Duration::from_secs(19));
     assert_eq!(drained(&desk), None, "the request that is out may still be answered");

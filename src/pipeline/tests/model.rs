@@ -34,6 +34,26 @@ proptest! {
     }
 
     #[test]
+    fn a_commit_point_never_passes_an_unsettled_change_while_tasks_are_listed_and_stop(ops in prop::collection::vec(op(), 1..120)) {
+        let mut world = World::discovering();
+        world.step(Input::Tick);
+        for op in ops {
+            world.apply(op);
+        }
+        let draining = world.pipeline.is_draining();
+        world.settle();
+        if draining {
+            prop_assert!(world.drained, "a drain ends");
+            return Ok(());
+        }
+        prop_assert_eq!(world.pipeline.budget.used(), (0, 0));
+        prop_assert!(world.pipeline.entries.is_empty());
+        for p in (0..PARTITIONS).filter(|p| world.assigned[*p].is_some()) {
+            prop_assert_eq!(world.committed[p], i64::try_from(world.logs[p].len()).unwrap(), "lag of {}", p);
+        }
+    }
+
+    #[test]
     fn an_event_below_its_size_leaves_nothing_behind_that_may_go(keys in prop::collection::vec(0..40_u8, 1..80)) {
         let mut world = World::new();
         world.assign(0);

@@ -7,8 +7,11 @@ use proptest::prelude::*;
 
 use super::super::answer::{Pressure, Status, Verdict};
 use super::super::breaker::BreakerLimits;
+use super::super::discovery::DiscoverySettings;
+use super::super::discovery::table::{ListedState, ListedTask};
 use super::super::entry::EntryId;
 use super::super::record::Record;
+use super::super::settings::StoppedTasks;
 use super::super::*;
 use std::time::Duration;
 
@@ -27,6 +30,7 @@ pub(super) enum Op {
     Letter(usize, bool),
     LetterTooLarge(usize),
     Stand(usize, u8),
+    List(u8),
     Commit(Result<(), CommitError>),
     Wait(u16),
     Credentials(CredentialNews),
@@ -47,6 +51,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         3 => (any::<usize>(), any::<bool>()).prop_map(|(which, ok)| Op::Letter(which, ok)),
         2 => any::<usize>().prop_map(Op::LetterTooLarge),
         3 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Stand(which, how)),
+        4 => any::<u8>().prop_map(Op::List),
         4 => commit.prop_map(Op::Commit),
         8 => (0..2_000_u16).prop_map(Op::Wait),
         1 => prop_oneof![2 => Just(CredentialNews::Offered), 1 => Just(CredentialNews::Awaited), 1 => Just(CredentialNews::Missing("".into()))].prop_map(Op::Credentials),
@@ -73,6 +78,8 @@ pub(super) struct World {
     pub(super) out_letters: Vec<(LetterId, Arc<DeadLetter>)>,
     pub(super) out_questions: Vec<TaskId>,
     pub(super) out_commit: Option<Vec<(PartitionName, i64)>>,
+    /// Whether the project's tasks are being listed.
+    pub(super) out_listing: bool,
     pub(super) drained: bool,
 }
 
@@ -128,8 +135,17 @@ impl World {
             out_letters: Vec::new(),
             out_questions: Vec::new(),
             out_commit: None,
+            out_listing: false,
             drained: false,
         }
+    }
+
+    /// One that discovers its routes, and dead-letters what is for stopped tasks.
+    pub(super) fn discovering() -> Self {
+        let discovery = DiscoverySettings { interval: Duration::from_mins(5), prefixes: BTreeMap::new() };
+        let stopped_tasks = StoppedTasks::DeadLetter;
+        let settings = Settings { discovery: Some(discovery), stopped_tasks, ..Self::settings(BreakerLimits::NONE) };
+        Self { pipeline: Pipeline::new(settings), ..Self::new() }
     }
 
     /// A new process without a breaker takes over, from what is committed.
@@ -186,7 +202,15 @@ impl World {
             | Effect::Resume(_)
             | Effect::Notice(_)
             | Effect::AdoptCredentials
-            | Effect::RefreshCredentials => {}
+            | Effect::RefreshCredentials
+            | Effect::Route(_) => {}
+            Effect::ListTasks => {
+                assert!(!self.out_listing, "one listing at a time");
+                let trust = &self.pipeline.trust;
+                let alone = self.pipeline.flight.iter().all(|(_, sent)| sent.signature.by != trust.in_use());
+                assert!(trust.is_proven() || alone, "unproven credentials have one request out");
+                self.out_listing = true;
+            }
         }
     }
 
@@ -198,7 +222,7 @@ impl World {
     }
 
     /// Every entry is in exactly one place; nothing is cut short while more may go.
-    pub(super) fn check_places(&self) {
+    pub(super) fn check_places(&mut self) {
         let mut places: BTreeMap<EntryId, usize> = BTreeMap::new();
         for (_, task) in self.pipeline.tasks.iter() {
             let mut keys = BTreeSet::new();
@@ -218,10 +242,26 @@ impl World {
         }
         assert!(places.values().all(|count| *count == 1), "an entry is in one place: {places:?}");
         assert_eq!(places.len(), self.pipeline.entries.len(), "no entry is nowhere");
+        self.check_charges();
         let (changes, _) = self.pipeline.budget.used();
         let charged: usize = self.pipeline.partitions.iter().map(|(_, p)| p.ledger.charged().0).sum();
         let detached = self.pipeline.partitions.iter().any(|(_, p)| p.detached);
         assert!(detached || changes == charged, "the budget is what the ledgers hold: {changes}, {charged}");
+    }
+
+    /// Each task is charged for what waits for its keys, and for nothing else.
+    fn check_charges(&mut self) {
+        let mut charges: BTreeMap<EntryId, (usize, usize)> = BTreeMap::new();
+        for (_, entry) in self.pipeline.entries.iter_mut() {
+            for record in &entry.records {
+                let slot = self.pipeline.partitions[record.partition].ledger.slot(*record).unwrap();
+                let sum = charges.entry(entry.task).or_default();
+                *sum = (sum.0 + slot.part().0, sum.1 + slot.part().1);
+            }
+        }
+        for (ix, task) in self.pipeline.tasks.iter() {
+            assert_eq!(task.charged, charges.get(&ix).copied().unwrap_or_default(), "{}", task.id);
+        }
     }
 
     pub(super) fn apply(&mut self, op: Op) {
@@ -248,6 +288,7 @@ impl World {
                 self.step(Input::LetterTooLarge(id));
             }
             Op::Stand(which, how) => self.stand(which, how),
+            Op::List(how) => self.list(how),
             Op::Commit(result) => self.commit(result),
             Op::Wait(ms) => {
                 self.now = self.now.after(Duration::from_millis(ms.into()));
@@ -352,6 +393,29 @@ impl World {
         self.step(Input::TaskStands(task, standing));
     }
 
+    pub(super) fn list(&mut self, how: u8) {
+        if !std::mem::take(&mut self.out_listing) {
+            return;
+        }
+        let task = |n: u8| ListedTask {
+            id: TaskId::new(&n.to_string()).unwrap(),
+            bucket: Some(if how.is_multiple_of(7) { "b".into() } else { n.to_string().into() }),
+            state: if how & (1 << n) == 0 { ListedState::Stopped } else { ListedState::Synchronizing },
+        };
+        let refused = |verdict, status| Err(Box::new(answer(verdict, status)));
+        let listed = match how {
+            0..=19 => refused(Verdict::Hold(HoldReason::Credentials), 401),
+            20..=29 => refused(Verdict::Hold(HoldReason::Endpoint), 404),
+            30..=39 => refused(Verdict::Hold(HoldReason::Permission), 403),
+            40..=49 => refused(Verdict::Busy(Pressure::Throttled), 429),
+            50..=69 => refused(Verdict::Busy(Pressure::Overloaded), 503),
+            70..=79 => Ok(Listing { tasks: Vec::new(), is_whole: true }),
+            80..=89 => Ok(Listing { tasks: (0..3).map(task).collect(), is_whole: false }),
+            _ => Ok(Listing { tasks: (0..3).map(task).collect(), is_whole: true }),
+        };
+        self.step(Input::Listed(listed));
+    }
+
     pub(super) fn commit(&mut self, result: Result<(), CommitError>) {
         let Some(offsets) = self.out_commit.take() else { return };
         if result.is_ok() {
@@ -369,6 +433,7 @@ impl World {
             self.commit(Ok(()));
             self.letter(0, true);
             self.stand(0, u8::MAX);
+            self.list(u8::MAX);
             self.answer(0, u8::MAX);
             (0..PARTITIONS).for_each(|p| self.deliver(p));
             (0..PARTITIONS).for_each(|p| self.end(p));
@@ -378,7 +443,8 @@ impl World {
             if busy {
                 continue;
             }
-            match self.pipeline.next_wakeup() {
+            let listed_for_ever = self.pipeline.discovery.is_some() && self.is_at_rest();
+            match self.pipeline.next_wakeup().filter(|_| !listed_for_ever) {
                 Some(wakeup) => {
                     assert!(round < 19_000, "never comes to rest: {:?}", self.pipeline.report());
                     self.now = self.now.max(wakeup);
@@ -387,6 +453,15 @@ impl World {
                 None => return,
             }
         }
+    }
+}
+
+impl World {
+    /// Nothing is left but to list the tasks again some time.
+    fn is_at_rest(&self) -> bool {
+        let idle = self.pipeline.entries.is_empty() && self.pipeline.hold.is_none() && !self.pipeline.is_draining();
+        let wakeup = self.pipeline.next_wakeup();
+        idle && wakeup == self.pipeline.discovery.as_ref().and_then(Discovery::next_due)
     }
 }
 

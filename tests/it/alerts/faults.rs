@@ -10,16 +10,18 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::Job;
-use super::means::{Feed, Frozen, Group, record};
+use super::means::{Feed, record};
 use crate::brokers::{self, MockBroker, produce};
 use crate::credentials::{credential, http, metadata, swap};
+use crate::frozen::Frozen;
+use crate::group::Group;
 use crate::stage::{Stage, WorkerProcess, wait_until};
 use crate::worker::{on_mock, on_real};
 
 type Fault = fn(&Job<'_>);
 
 /// Name of the job, the fault, and all alerts that it makes.
-pub(super) const ALL: [(&str, Fault, &[&str]); 12] = [
+pub(super) const ALL: [(&str, Fault, &[&str]); 13] = [
     (
         "tasks",
         tasks,
@@ -35,6 +37,7 @@ pub(super) const ALL: [(&str, Fault, &[&str]); 12] = [
     ("quota", quota, &["OmsSyncThrottled", "OmsSyncLagGrowing"]),
     ("outage", outage, &["OmsSyncNotProgressing"]),
     ("stall", stall, &["OmsSyncStalled"]),
+    ("retention", retention, &["OmsSyncRecordsGone"]),
     ("commits", commits, &["OmsSyncCommitsFailing"]),
     ("letters", letters, &["OmsSyncDeadLetterTopicFailing", "OmsSyncDeadLetters"]),
     ("breaker", breaker, &["OmsSyncDeadLetterBreakerOpen", "OmsSyncDeadLetters"]),
@@ -153,10 +156,26 @@ fn stall(job: &Job<'_>) {
     let broker = MockBroker::start();
     let stage = on_mock(&broker, "{}");
     let worker = worker(job, &stage, &[("OMS_SYNC__SHUTDOWN__STALL_TIMEOUT", "10s")]);
-    let frozen = Frozen::thread(worker.id(), "kafka-poll");
+    let frozen = Frozen::threads(worker.id(), "kafka-poll").unwrap();
     job.fires("OmsSyncStalled", &[]);
     drop(frozen);
     job.is_over("OmsSyncStalled");
+    job.has_told_all();
+}
+
+/// Retention removes records while no worker runs.
+fn retention(job: &Job<'_>) {
+    let stage = on_real(brokers::real().unwrap(), "{}");
+    let first = worker(job, &stage, &[]);
+    let write = || produce(&stage.servers, &stage.topic, 0, (0..20).map(|n| record(0, &n.to_string())));
+    write();
+    wait_until("it works", || stage.is_settled());
+    assert_eq!(first.terminate(), 0);
+    write();
+    brokers::delete_records(&stage.servers, &stage.topic, 0, 30);
+    let _second = worker(job, &stage, &[]);
+    job.fires("OmsSyncRecordsGone", &[("topic", &stage.topic)]);
+    job.is_over("OmsSyncRecordsGone");
     job.has_told_all();
 }
 

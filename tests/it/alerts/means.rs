@@ -1,14 +1,12 @@
-//! What faults are made with: a steady flow of records, a thread that stands, a limit of memory.
+//! What faults are made with: a steady flow of records.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::brokers::{produce, unique};
-use crate::stage::{Stage, wait_until};
+use crate::brokers::produce;
+use crate::stage::Stage;
 
 /// Writes records of the worker's own format until it is dropped.
 pub(super) struct Feed {
@@ -45,68 +43,4 @@ impl Drop for Feed {
 
 pub(super) fn record(bucket: u32, key: &str) -> String {
     serde_json::json!({"bucket": format!("bucket-{bucket}"), "key": key}).to_string()
-}
-
-/// Stops the thread of its argument as a debugger does; others go on.
-const STOP_UNTIL_THE_INPUT_ENDS: &str = "import ctypes, os, sys
-tid, libc = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
-assert libc.ptrace(16, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())  # PTRACE_ATTACH
-os.waitpid(tid, 0x40000000)  # __WALL: it is a thread
-sys.stdin.read()
-assert libc.ptrace(17, tid, 0, 0) == 0, os.strerror(ctypes.get_errno())  # PTRACE_DETACH";
-
-/// A thread that a debugger has stopped; it goes on when this is dropped.
-pub(super) struct Frozen(Child);
-
-impl Frozen {
-    pub(super) fn thread(process: u32, name: &str) -> Self {
-        let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-        let mut threads = threads.map(|thread| thread.unwrap().path());
-        let thread =
-            threads.find(|thread| std::fs::read_to_string(thread.join("comm")).unwrap().trim() == name).unwrap();
-        let mut python = Command::new("python3");
-        python
-            .args(["-c", STOP_UNTIL_THE_INPUT_ENDS, thread.file_name().unwrap().to_str().unwrap()])
-            .stdin(Stdio::piped());
-        Self(python.spawn().unwrap())
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let detached = self.0.wait().unwrap().success();
-        assert!(detached || std::thread::panicking(), "the thread goes on");
-    }
-}
-
-/// A control group with one process in it; removed when dropped, after its process.
-pub(super) struct Group {
-    folder: PathBuf,
-    file: &'static str,
-}
-
-impl Group {
-    pub(super) fn of(process: u32) -> Self {
-        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap();
-        let first = groups.lines().find_map(|line| line.split_once(":memory:"));
-        let (root, own, file) = match first {
-            Some((_, own)) => ("/sys/fs/cgroup/memory", own, "memory.limit_in_bytes"),
-            None => ("/sys/fs/cgroup", groups.trim().trim_start_matches("0::"), "memory.max"),
-        };
-        let folder = PathBuf::from(format!("{root}{own}/{}", unique("alerts")));
-        std::fs::create_dir(&folder).unwrap_or_else(|why| panic!("{}: {why}; this needs root", folder.display()));
-        std::fs::write(folder.join("cgroup.procs"), process.to_string()).unwrap();
-        Self { folder, file }
-    }
-
-    pub(super) fn limit(&self, bytes: f64) {
-        std::fs::write(self.folder.join(self.file), format!("{bytes:.0}")).unwrap();
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        wait_until("the control group is empty", || std::fs::remove_dir(&self.folder).is_ok());
-    }
 }

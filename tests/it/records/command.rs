@@ -84,6 +84,13 @@ records: {unrecognised: skip, topics: {own: {format: native, key_encoding: form}
 
     let (account, _) = run(&["--config", config.to_str().unwrap(), "--explain"], &native("b"));
     assert!(anstream::adapter::strip_str(&account).to_string().contains("deep, by its bucket and prefix \"in/\""));
+    let discovered = text.replace("[{task: all, bucket: b}, {task: deep, bucket: b, prefix: in/}]", "discover");
+    std::fs::write(&config, discovered).unwrap();
+    let named = json!({"sync_task_id": "31e9", "key": "k"}).to_string();
+    assert_eq!(decode("plain", &native("b")), (json!("sync"), Value::Null, Value::Null, json!("in%2Fa%2Bb")));
+    assert_eq!(decode("plain", &named), (json!("sync"), json!("31e9"), Value::Null, json!("k")));
+    let (account, _) = run(&["--config", config.to_str().unwrap(), "--explain"], &native("b"));
+    assert!(account.contains("by the project's tasks: routes are discovered"), "{account}");
     std::fs::write(&config, "routes: 7").unwrap();
     let (_, refused) = run(&["--config", config.to_str().unwrap()], "{}");
     assert!(refused.unwrap_err().contains("kafka.brokers"), "every problem is told");

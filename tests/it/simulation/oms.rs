@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use oms_sync_worker::pipeline::answer::{Answer, HoldReason, Pressure, Status, Verdict};
+use oms_sync_worker::pipeline::discovery::table::{ListedState, ListedTask, Listing};
 use oms_sync_worker::pipeline::inquiry::Standing;
 use oms_sync_worker::pipeline::key::TaskId;
 use oms_sync_worker::pipeline::time::Time;
@@ -109,6 +110,26 @@ impl Oms {
             _ if !self.healed && random.u8(..) < 20 => Standing::EmptyProject,
             _ if task.as_str() == UNKNOWN_TASK.to_string() => Standing::Missing,
             _ => Standing::Active,
+        }
+    }
+
+    /// What it tells of the project's tasks.
+    pub(crate) fn listing(&self, random: &mut fastrand::Rng) -> Result<Listing, Box<Answer>> {
+        let refused = |verdict, status| Err(Box::new(answer(verdict, status)));
+        let listed = |n: u8| ListedTask {
+            id: TaskId::new(&n.to_string()).unwrap(),
+            bucket: Some(n.to_string().into()),
+            state: if self.mood == Mood::Stopped(n) { ListedState::Stopped } else { ListedState::Synchronizing },
+        };
+        match self.mood {
+            Mood::Throttling => refused(Verdict::Busy(Pressure::Throttled), Status::Http(429)),
+            Mood::Down => refused(Verdict::Busy(Pressure::Overloaded), Status::Http(503)),
+            Mood::Unauthorized => refused(Verdict::Hold(HoldReason::Credentials), Status::Http(401)),
+            Mood::NotOms => refused(Verdict::Hold(HoldReason::Endpoint), Status::Http(405)),
+            Mood::Silent => refused(Verdict::Busy(Pressure::Overloaded), Status::Timeout),
+            Mood::Forbidding(0) => refused(Verdict::Hold(HoldReason::Permission), Status::Http(403)),
+            _ if !self.healed && random.u8(..) < 20 => Ok(Listing { tasks: Vec::new(), is_whole: true }),
+            _ => Ok(Listing { tasks: (0..3).map(listed).collect(), is_whole: true }),
         }
     }
 

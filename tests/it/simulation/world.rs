@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use oms_sync_worker::pipeline::answer::{Answer, Status};
 use oms_sync_worker::pipeline::credentials::CredentialNews;
+use oms_sync_worker::pipeline::discovery::DiscoverySettings;
 use oms_sync_worker::pipeline::intake::Incoming;
 use oms_sync_worker::pipeline::key::{EncodedKey, KeyEncoding, TaskId};
 use oms_sync_worker::pipeline::letters::{DeadLetter, LetterId};
@@ -37,6 +38,7 @@ pub(crate) struct Totals {
     pub(crate) fenced: u64,
     pub(crate) holds: u64,
     pub(crate) unanswered: u64,
+    pub(crate) listings: u64,
 }
 
 impl std::ops::AddAssign for Totals {
@@ -51,6 +53,7 @@ impl std::ops::AddAssign for Totals {
         self.fenced += other.fenced;
         self.holds += other.holds;
         self.unanswered += other.unanswered;
+        self.listings += other.listings;
     }
 }
 
@@ -59,6 +62,7 @@ enum Happening {
     Answer(usize, u64, SubmissionId, Answer),
     Letter(usize, u64, LetterId, Arc<DeadLetter>),
     Stand(usize, u64, TaskId),
+    List(usize, u64),
     /// Next offsets, each with the generation of its partition's assignment when it was sent.
     Commit(usize, u64, Vec<(PartitionName, i64, u64)>),
     Wake(usize, u64),
@@ -99,6 +103,8 @@ pub(crate) struct World {
     generation: Vec<u64>,
     heir: Vec<Option<usize>>,
     oms: Oms,
+    /// Whether its workers list the project's tasks now and then, and so never come to rest.
+    lists: bool,
     totals: Totals,
 }
 
@@ -125,6 +131,7 @@ impl World {
             generation: vec![0; partitions],
             heir: vec![None; partitions],
             oms: Oms::new(),
+            lists: random.bool(),
             totals: Totals::default(),
             random,
         };
@@ -139,6 +146,9 @@ impl World {
     pub(crate) fn run(mut self) -> Totals {
         while let Some(((at, _), happening)) = self.agenda.pop_first() {
             self.now = at;
+            if self.lists && !self.in_trouble() && self.is_committed() {
+                break;
+            }
             assert!(at < Time::since_start(END), "not at rest after {END:?}: {:?}", self.reports());
             self.happen(happening);
         }
@@ -159,6 +169,10 @@ impl World {
     fn reports(&mut self) -> Vec<String> {
         let pipelines = self.workers.iter_mut().filter_map(|worker| worker.pipeline.as_mut());
         pipelines.map(|pipeline| format!("{:?}", pipeline.report())).collect()
+    }
+
+    fn is_committed(&self) -> bool {
+        self.logs.iter().zip(&self.committed).all(|(log, committed)| log.len() == *committed)
     }
 
     fn in_trouble(&self) -> bool {
@@ -187,6 +201,11 @@ impl World {
             Happening::Stand(worker, life, task) => {
                 let standing = self.oms.standing(&task, &mut self.random);
                 self.input(worker, life, Input::TaskStands(task, standing));
+            }
+            Happening::List(worker, life) => {
+                let listed = self.oms.listing(&mut self.random);
+                self.totals.listings += 1;
+                self.input(worker, life, Input::Listed(listed));
             }
             Happening::Commit(worker, life, offsets) => self.commit(worker, life, &offsets),
             Happening::Wake(worker, life) => self.input(worker, life, Input::Tick),
@@ -292,6 +311,7 @@ impl World {
                 assert_eq!(Oms::keys(&changes).len(), changes.len(), "a key is in an event once");
                 self.plan_within(0.01, Happening::Arrive(worker, life, id, changes));
             }
+            Effect::ListTasks => self.plan_within(0.2, Happening::List(worker, life)),
             Effect::AskTask(task) => self.plan_within(0.1, Happening::Stand(worker, life, task)),
             Effect::DeadLetter(id, letter) => self.plan_within(0.05, Happening::Letter(worker, life, id, letter)),
             Effect::Commit(offsets) => {
@@ -308,6 +328,7 @@ impl World {
             | Effect::Resume(_)
             | Effect::Drained { .. }
             | Effect::Notice(_)
+            | Effect::Route(_)
             | Effect::AdoptCredentials => {}
             Effect::RefreshCredentials => self.plan_within(5.0, Happening::Credentials(worker, life)),
         }
@@ -363,11 +384,14 @@ impl World {
     }
 
     fn start(&mut self, worker: usize) {
+        let discovery = DiscoverySettings { interval: Duration::from_secs(20), prefixes: BTreeMap::new() };
         let settings = Settings {
+            discovery: self.lists.then_some(discovery),
             max_in_flight: self.random.usize(1..8),
             max_in_flight_per_task: self.random.usize(1..5),
             max_unsettled_changes: self.random.usize(5..200),
             max_pending_keys_per_task: self.random.usize(2..50),
+            max_blocked_share_per_task: self.random.f64().max(0.1),
             max_uncommitted_records: self.random.usize(2..50),
             max_requests_per_second: self.random.bool().then_some(50.0),
             hold_probe_interval: Duration::from_secs(5),

@@ -56,8 +56,8 @@ pub fn intake(times: usize) -> anyhow::Result<()> {
     );
     let record = record(value.as_bytes());
     for _ in 0..times {
-        let incoming = intake.take(black_box(&record), &mut tally);
-        ensure!(incoming.changes.len() == 1, "the record was not routed");
+        let incoming = intake.take(black_box(record.clone()), &mut tally);
+        ensure!(incoming.is_ok_and(|incoming| incoming.changes.len() == 1), "the record was not routed");
     }
     Ok(())
 }

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::{POLL_WAIT, Poller, Reading};
-use crate::io::consumer::ConsumerEvent;
 use crate::io::consumer::context::{Notice, Sample};
 use crate::io::consumer::partitions::list;
 use crate::io::consumer::rebalance::{self, AssignError};
+use crate::io::consumer::{ConsumerEvent, Symptom, Take, Undelivered, now, watch};
 use crate::io::fault::Fault;
-use crate::pipeline::intake::Incoming;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 
-impl<F: FnMut(Record) -> Incoming> Poller<F> {
+impl<T: Take> Poller<T> {
     pub(super) fn on_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Assign(assigned) => {
@@ -76,24 +74,42 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         if let Err(error) = rebalance::unassign(&self.consumer, &mut self.partitions, &which) {
             self.fail(&error, "lost partitions cannot be given up");
         }
+        self.forget_waiting();
         if !told.is_empty() {
             self.tell(ConsumerEvent::Lost(told));
         }
     }
 
     pub(super) fn on_statistics(&mut self, samples: &[Sample]) {
-        let mut marks = Vec::new();
-        for Sample { topic, partition, figures } in samples {
+        let now = now();
+        let delivers = !matches!(self.reading, Reading::Paused)
+            && !self.is_denied
+            && self.revoked.is_empty()
+            && self.assigned.is_none();
+        let (mut marks, mut waits, mut queued) = (Vec::new(), Vec::new(), None);
+        for Sample { topic, partition, figures, link } in samples {
             let Some((topic, part)) = self.partitions.get_mut(topic, *partition) else {
                 continue;
             };
             let at = PartitionName { topic: Arc::clone(topic), partition: *partition };
             let position = part.position();
             let ended = part.end.sample(figures.eof_offset, figures.fetchq_cnt == 0, position);
+            let ended = ended.filter(|_| !part.waits); // the record that waits is below the end
             let epoch = part.epoch();
             let mark = if self.reads_committed { figures.ls_offset } else { figures.hi_offset };
+            let symptom = watch::symptom(figures, *link, mark, position, self.request_timeout);
+            let symptom = symptom.filter(|_| delivers && !part.is_paused());
+            let since = part.watch.look(now, symptom.is_some(), watch::moving(figures, *link, position));
+            waits.extend(symptom.zip(since).map(|(symptom, since)| Undelivered { at: at.clone(), symptom, since }));
+            if delivers && figures.fetchq_cnt > 0 && !part.is_paused() {
+                queued = Some(at.clone());
+            }
             if mark >= 0 {
                 marks.push((at.clone(), mark));
+            }
+            let gone = part.take_gone(figures.lo_offset);
+            if let Some((from, to)) = gone {
+                self.tell(ConsumerEvent::Jumped { at: at.clone(), from, to });
             }
             if let Some(offset) = ended {
                 self.tell(ConsumerEvent::Ended { at, epoch, offset });
@@ -102,5 +118,8 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         if !marks.is_empty() {
             self.tell(ConsumerEvent::Watermarks(marks));
         }
+        let since = self.partitions.queue.look(now, queued.is_some(), self.polled);
+        waits.extend(queued.zip(since).map(|(at, since)| Undelivered { at, symptom: Symptom::Queued, since }));
+        self.tell(ConsumerEvent::Delivers(waits.into_iter().min_by_key(|wait| wait.since)));
     }
 }

@@ -9,12 +9,12 @@ use rdkafka::message::Message as _;
 use super::{HOLD_BACK, Next, POLL_WAIT, Poller, Reading};
 use crate::io::consumer::partitions::Noted;
 use crate::io::consumer::{
-    Batch, ConsumerEvent, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_OPEN_BATCHES, Permit, now, records,
+    Batch, ConsumerEvent, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_OPEN_BATCHES, Permit, Take, now, records,
 };
 use crate::pipeline::intake::Incoming;
 use crate::pipeline::record::Record;
 
-impl<F: FnMut(Record) -> Incoming> Poller<F> {
+impl<T: Take> Poller<T> {
     /// Fills one batch and hands it over.
     pub(super) fn read(&mut self) {
         let mut wait = POLL_WAIT;
@@ -32,7 +32,9 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
 
     /// One poll; whether it gave a record.
     pub(super) fn poll(&mut self, wait: Duration) -> bool {
-        let polled = match self.consumer.poll(wait) {
+        let polled = self.consumer.poll(wait);
+        self.polled += u64::from(polled.is_some());
+        let polled = match polled {
             None => Ok(None),
             Some(Ok(message)) => {
                 let topic = self.partitions.topic(message.topic());
@@ -47,6 +49,7 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         }
         match polled {
             Ok(Some(record)) => {
+                self.is_denied = false;
                 self.on_record(record);
                 return true;
             }
@@ -61,16 +64,28 @@ impl<F: FnMut(Record) -> Incoming> Poller<F> {
         let epoch = match self.partitions.note(&record.topic, record.partition, record.offset) {
             Noted::Next(epoch) => epoch,
             Noted::Repeated | Noted::Unassigned => return,
-            Noted::Restarted { old, new } => {
+            Noted::Restarted { old, new, from } => {
                 self.flush();
                 let epoch = new.epoch;
+                self.tell(ConsumerEvent::Jumped { at: new.at.clone(), from, to: record.offset });
                 self.tell(ConsumerEvent::Lost(vec![old]));
                 self.tell(ConsumerEvent::Assigned(vec![new]));
                 epoch
             }
         };
-        self.batch_bytes += record.bytes();
-        self.batch.push((epoch, (self.take)(record)));
+        if !self.waiting.is_empty() && self.partitions.waits(&record.topic, record.partition) {
+            self.waiting.push((epoch, record)); // behind one that waits already
+            return;
+        }
+        match self.take.take(record) {
+            Ok(incoming) => self.add(epoch, incoming),
+            Err(record) => self.wait_for_routes(epoch, record),
+        }
+    }
+
+    pub(super) fn add(&mut self, epoch: u64, incoming: Incoming) {
+        self.batch_bytes += incoming.record.bytes();
+        self.batch.push((epoch, incoming));
     }
 
     /// Hands the batch over, if there is one. Before a callback's event that is done even with no batch free: the order

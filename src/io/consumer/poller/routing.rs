@@ -1,0 +1,73 @@
+//! Records that the table of routes cannot place yet: their partitions are paused, and they are looked at again with the
+//! next table. Until then nothing behind them is read, and no end of their partition is told.
+
+use std::sync::Arc;
+
+use super::{Poller, Reading};
+use crate::io::consumer::{ConsumerEvent, Take};
+use crate::pipeline::partition::PartitionName;
+use crate::pipeline::record::Record;
+use crate::pipeline::route::Routes;
+
+impl<T: Take> Poller<T> {
+    pub(super) fn wait_for_routes(&mut self, epoch: u64, record: Record) {
+        let at = [PartitionName { topic: Arc::clone(&record.topic), partition: record.partition }];
+        self.waiting.push((epoch, record));
+        let paused = self.partitions.let_wait(&at, true);
+        self.pause(&paused);
+        self.tell_waiting();
+    }
+
+    pub(super) fn route(&mut self, routes: Arc<Routes>) {
+        self.take.set_routes(routes);
+        let waited: Vec<_> = self.waiting_names();
+        let resumed = self.partitions.let_wait(&waited, false);
+        for (epoch, record) in std::mem::take(&mut self.waiting) {
+            if self.partitions.waits(&record.topic, record.partition) {
+                self.waiting.push((epoch, record)); // behind one that waits on
+                continue;
+            }
+            match self.take.take(record) {
+                Ok(incoming) => self.add(epoch, incoming),
+                Err(record) => {
+                    let at = [PartitionName { topic: Arc::clone(&record.topic), partition: record.partition }];
+                    self.waiting.push((epoch, record));
+                    drop(self.partitions.let_wait(&at, true));
+                }
+            }
+        }
+        self.flush();
+        let goes_on = self.partitions.without_paused(&resumed);
+        if !matches!(self.reading, Reading::Paused) {
+            self.resume(&goes_on);
+        }
+        if !waited.is_empty() {
+            self.tell_waiting();
+        }
+    }
+
+    /// Drops what waits of assignments that are over: their next owners read it again.
+    pub(super) fn forget_waiting(&mut self) {
+        let before = self.waiting.len();
+        let partitions = &self.partitions;
+        self.waiting.retain(|(epoch, record)| partitions.is_current(&record.topic, record.partition, *epoch));
+        if self.waiting.len() != before {
+            self.tell_waiting();
+        }
+    }
+
+    fn tell_waiting(&self) {
+        self.tell(ConsumerEvent::WaitsForRoutes(self.waiting_names()));
+    }
+
+    fn waiting_names(&self) -> Vec<PartitionName> {
+        let name = |(_, record): &(u64, Record)| PartitionName {
+            topic: Arc::clone(&record.topic),
+            partition: record.partition,
+        };
+        let mut names: Vec<_> = self.waiting.iter().map(name).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
