@@ -46,6 +46,7 @@ pub(crate) struct Campaign {
     kinds: Arc<Vec<Kind>>,
     observers: Vec<JoinHandle<()>>,
     sizes: Mutex<Vec<Size>>,
+    revision: String,
     _processes: Processes,
 }
 
@@ -92,6 +93,7 @@ impl Campaign {
             kinds: Arc::new(kinds),
             options,
             sizes: Mutex::default(),
+            revision: report::revision(),
             _processes: processes,
         };
         campaign.start_workers()?;
@@ -319,6 +321,7 @@ impl Campaign {
         let facts = Facts {
             end,
             options: &self.options,
+            revision: &self.revision,
             now: world.clock.now(),
             kinds: &self.kinds.iter().map(|kind| kind.name).collect::<Vec<_>>(),
             faults: &faults,

@@ -19,6 +19,11 @@ impl Clock {
         self.of_epoch(epoch_ms())
     }
 
+    /// What this clock showed at that time.
+    pub(crate) fn of(self, time: SystemTime) -> Ms {
+        self.of_epoch(since_epoch(time))
+    }
+
     /// What this clock showed at that time, in milliseconds since the Unix epoch.
     pub(crate) fn of_epoch(self, epoch_ms: u64) -> Ms {
         u32::try_from(epoch_ms.saturating_sub(self.began_ms)).unwrap_or(Ms::MAX - 1)
@@ -26,7 +31,11 @@ impl Clock {
 }
 
 fn epoch_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_epoch(SystemTime::now())
+}
+
+fn since_epoch(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

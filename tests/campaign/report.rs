@@ -12,6 +12,8 @@ use crate::story::{Ms, Story, What};
 pub(crate) struct Facts<'a> {
     pub(crate) end: &'a str,
     pub(crate) options: &'a Options,
+    /// What was checked out when it began.
+    pub(crate) revision: &'a str,
     pub(crate) now: Ms,
     pub(crate) kinds: &'a [&'static str],
     pub(crate) faults: &'a [Injected],
@@ -76,7 +78,7 @@ fn head(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
     }
     let (records, keys, letters) = facts.story.sizes();
     let accepted: u64 = facts.story.accepted_by_tick.iter().map(|keys| u64::from(*keys)).sum();
-    writeln!(text, "`{command}`, revision {}. {}\n", revision(), facts.end)?;
+    writeln!(text, "`{command}`, revision {}. {}\n", facts.revision, facts.end)?;
     writeln!(
         text,
         "- {:.1} minutes, {} faults, {records} records with {keys} keys that OMS takes; {accepted} keys accepted, {letters} dead letters ({} of them written again).",
@@ -126,7 +128,8 @@ fn row(faults: &[&Injected]) -> String {
     let injected: Vec<_> = faults.iter().filter(|fault| fault.failed.is_none()).collect();
     let mut recoveries: Vec<_> = injected.iter().filter_map(|fault| fault.recovery).collect();
     recoveries.sort_unstable();
-    let survived = injected.iter().filter(|fault| fault.recovery.is_some() && fault.lost + fault.wrong_letters == 0);
+    // One whose recovery the end of writing cut short is survived too: all is settled at the end, or the judges say so.
+    let survived = injected.iter().filter(|fault| fault.lost + fault.wrong_letters == 0);
     let sum = |of: fn(&Injected) -> u64| injected.iter().map(|fault| of(fault)).sum::<u64>();
     let worst = injected.iter().map(|fault| fault.duplicates).max().unwrap_or(0);
     format!(
@@ -187,7 +190,8 @@ fn oracles(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
     Ok(())
 }
 
-fn revision() -> String {
+/// What is checked out now.
+pub(crate) fn revision() -> String {
     let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
     let told = output.ok().filter(|output| output.status.success());
     told.map_or_else(|| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())

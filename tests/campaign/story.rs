@@ -30,6 +30,8 @@ pub(crate) struct Found {
 #[derive(Clone, Debug)]
 pub(crate) struct Letter {
     pub(crate) at: Ms,
+    /// When OMS refused the first of its keys, as it tells. It is written only when all keys of its record are decided.
+    pub(crate) failed_at: Ms,
     /// Partition and offset of its record, as it tells.
     pub(crate) source: (i32, i64),
     pub(crate) reason: String,
@@ -292,7 +294,8 @@ impl Story {
         if raw.is_some_and(|raw| *raw != letter.raw) {
             return Some("it is not verbatim".to_owned());
         }
-        let gone = letter.reason == "task_not_found" && is_gone(&self.gone, letter.at) && expected.task() == REMOVABLE;
+        let gone =
+            letter.reason == "task_not_found" && is_gone(&self.gone, letter.failed_at) && expected.task() == REMOVABLE;
         let refused: Vec<_> = expected.refused_key().into_iter().collect();
         let right = gone || (expected.kind.wants_letter() && letter.failed_keys == refused);
         (!right).then(|| format!("OMS took what it held: {:?}, {}, {:?}", expected, letter.reason, letter.failed_keys))
@@ -320,7 +323,7 @@ fn settled_at(
         let mut at = accepted.since(key, found.at);
         if task_of(key) == REMOVABLE {
             let name = raw_key(key);
-            let named = |letter: &&Letter| letter.failed_keys.contains(&name) && is_gone(gone, letter.at);
+            let named = |letter: &&Letter| letter.failed_keys.contains(&name) && is_gone(gone, letter.failed_at);
             at = at.into_iter().chain(letters.iter().filter(named).map(|letter| letter.at)).min();
         }
         settled = settled.max(at?);

@@ -152,6 +152,7 @@ impl Watch {
         let failed_keys = text("failed-keys").map_or(Ok(Vec::new()), |keys| serde_json::from_str(&keys)).ok()?;
         Some(Letter {
             at: self.at(message),
+            failed_at: self.clock.of(humantime::parse_rfc3339(&text("first-failure-at")?).ok()?),
             source: (text("partition")?.parse().ok()?, text("offset")?.parse().ok()?),
             reason: text("reason")?,
             failed_keys,

@@ -9,7 +9,7 @@ use super::super::answer::{Pressure, Status, Verdict};
 use super::super::breaker::BreakerLimits;
 use super::super::discovery::DiscoverySettings;
 use super::super::discovery::table::{ListedState, ListedTask};
-use super::super::entry::EntryId;
+use super::super::entry::{EntryId, TaskIx};
 use super::super::record::Record;
 use super::super::settings::StoppedTasks;
 use super::super::*;
@@ -251,7 +251,7 @@ impl World {
 
     /// Each task is charged for what waits for its keys, and for nothing else.
     fn check_charges(&mut self) {
-        let mut charges: BTreeMap<EntryId, (usize, usize)> = BTreeMap::new();
+        let mut charges: BTreeMap<TaskIx, (usize, usize)> = BTreeMap::new();
         for (_, entry) in self.pipeline.entries.iter_mut() {
             for record in &entry.records {
                 let slot = self.pipeline.partitions[record.partition].ledger.slot(*record).unwrap();
