@@ -1,15 +1,9 @@
 //! The pure core: every decision of the worker, as `step(now, input) -> effects`.
 //!
 //! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
-<<<<<<< HEAD
-//! `admit`, [`kept`] and [`ledger`], [`pending`] per [`task`] (upon [`table`] and [`chain`]), `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`],
-//! [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], `stopped`, [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it
-//! [`discovery`], `rebalance` and [`drain`].
-=======
 //! `admit`, [`kept`] and [`ledger`], [`pending`] per [`task`] (upon [`table`] and [`chain`]), `dispatch` ([`event`],
 //! [`pressure`], [`pace`] and [`share`], [`hold`], [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], `stopped`,
 //! [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it [`discovery`], `rebalance` and [`drain`].
->>>>>>> main
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
 //! record, answer or tick costs more than O(log n) of what waits; a rebalance, a change of credentials or a breaker

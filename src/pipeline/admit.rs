@@ -91,12 +91,6 @@ impl Pipeline {
         } else {
             let id = self.entries.insert(ix, key, record, now);
             task.pending.push(id, &mut self.entries);
-<<<<<<< HEAD
-            if task.stopped.is_some() {
-                self.stopped_tasks.insert(ix);
-            }
-=======
->>>>>>> main
         }
         if let Some(slot) = self.partitions[record.partition].ledger.slot(record) {
             task.charge(slot.part());
