@@ -136,7 +136,7 @@ impl Metrics {
             commits: counters(r, names::COMMITS, "Offset commits, by their result", &["outcome"])?,
             rebalances: counters(r, names::REBALANCES, "Changes of the assignment", &["kind"])?,
             kafka_errors: counters(r, names::KAFKA_ERRORS, "Errors reported by librdkafka", &["code"])?,
-            hold: gauges(r, names::HOLD, "1 while nothing but probes is sent for this reason", &["reason", "task"])?,
+            hold: gauges(r, names::HOLD, "1 while the worker, or a task, holds for this reason", &["reason", "task"])?,
             credentials_expiry: gauges(
                 r,
                 names::CREDENTIALS_EXPIRY,

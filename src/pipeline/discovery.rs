@@ -135,14 +135,16 @@ impl Discovery {
         }
     }
 
-    /// What is listed, and of what was listed before and is not any more: what was there the last time, and whose bucket
+    /// What is listed, and of what was listed before and is not any more: what was there the last time, and whose keys
     /// nobody else has. OMS is asked once more before such a task counts as gone.
     fn with_missing(&mut self, listed: &[ListedTask]) -> Vec<ListedTask> {
         let ids: BTreeSet<_> = listed.iter().map(|task| &task.id).collect();
-        let buckets: BTreeSet<_> = listed.iter().filter_map(|task| task.bucket.as_ref()).collect();
+        let prefixes = &self.settings.prefixes;
+        let keys_of = |task: &ListedTask| Some((task.bucket.clone()?, prefixes.get(&task.id)));
+        let taken: BTreeSet<_> = listed.iter().filter_map(keys_of).collect();
         let before = self.table.iter().flat_map(|table| &table.tasks).filter(|task| !ids.contains(&task.id));
         let is_missing = |task: &&ListedTask| {
-            let has_heir = task.bucket.as_ref().is_some_and(|bucket| buckets.contains(bucket));
+            let has_heir = keys_of(task).is_some_and(|keys| taken.contains(&keys));
             !has_heir && !self.missing.contains(&task.id)
         };
         let missing: Vec<_> = before.filter(is_missing).cloned().collect();

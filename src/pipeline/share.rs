@@ -121,6 +121,7 @@ impl Share {
             self.used_seconds = 0.0;
             if tells || self.answers > self.throttled {
                 self.floor = self.rate;
+                self.peak = self.peak.max(self.before); // requests that nobody answered let the rate rise beyond it
                 self.step = (self.peak - self.floor).min(MAX_STEP * self.peak);
                 self.return_seconds = return_time(self.peak, wait).as_secs_f64();
             }
@@ -215,6 +216,21 @@ mod tests {
         assert!(share.rate() < 0.2, "{share:?}");
         let back = after_use(&mut share, 25.0);
         assert!((90.0..=100.0).contains(&back), "as much as went through before, and no more at first: {share:?}");
+    }
+
+    #[test]
+    fn a_rate_that_rose_while_nobody_answered_is_not_frozen_when_it_is_lowered() {
+        let mut share = Share::new(5.0);
+        share.count(at(0));
+        share.lower(5.0, at(0), Duration::ZERO, at(10));
+        let risen = after_use(&mut share, 60.0);
+        assert!(risen > 10.0, "{share:?}");
+        share.lower(risen, at(60_000), Duration::ZERO, at(60_010));
+        share.count(at(60_005));
+        share.lower(risen, at(60_005), Duration::ZERO, at(60_020));
+        let lowered = share.rate();
+        assert!(lowered > 5.0, "beyond what went through before: {share:?}");
+        assert!(after_use(&mut share, 60.0) > 1.05 * lowered, "{share:?}");
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(super) fn log(notice: &Notice) {
             table.notes.iter().take(LOGGED_NOTES).for_each(|note| warn!("{note}"));
         }
         Notice::RoutesProblem { said, has_table: true } => {
-            warn!(%said, "routes are in doubt: what had a route before keeps it");
+            warn!(%said, "routes are in doubt: all others are in use, and nothing is dead-lettered for it");
         }
         Notice::RoutesProblem { said, has_table: false } => {
             warn!(%said, "no routes yet: nothing is read, asking OMS again");

@@ -126,6 +126,7 @@ impl<W: Write> List<'_, W> {
     fn finish(&mut self) -> io::Result<()> {
         if self.args.format == Format::Table {
             writeln!(self.out, "{}", self.counts.table())?;
+            self.rows.sort(); // by when they were written: partitions are read as they come
             write!(self.out, "{}", rows::table(HEADER, &self.rows))?;
             self.rows = Vec::new();
         }

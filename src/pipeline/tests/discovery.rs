@@ -131,6 +131,20 @@ fn a_task_that_is_missing_once_keeps_its_bucket() {
 }
 
 #[test]
+fn a_task_whose_neighbour_has_other_keys_of_the_bucket_is_missed_twice_before_it_is_gone() {
+    let prefixes = BTreeMap::from([(TaskId::new("a").unwrap(), "in/".to_owned())]);
+    let discovery = DiscoverySettings { interval: INTERVAL, prefixes };
+    let mut desk = desk_with(|settings| settings.discovery = Some(discovery));
+    list(&mut desk, &[("a", "landing", true), ("b", "landing", true)]);
+    wait_for_listing(&mut desk);
+    list(&mut desk, &[("b", "landing", true)]);
+    assert_eq!(tables(&desk).len(), 1, "its keys are not the neighbour's yet");
+    wait_for_listing(&mut desk);
+    list(&mut desk, &[("b", "landing", true)]);
+    assert_eq!(tables(&desk).last().unwrap(), "landing>b");
+}
+
+#[test]
 fn a_task_that_another_one_replaces_gives_its_bucket_away_at_once() {
     let mut desk = desk();
     list(&mut desk, &[("a", "landing", true)]);
