@@ -312,7 +312,7 @@ impl Pipeline {
     pub fn step(&mut self, now: Time, input: Input, out: &mut Effects) {
         self.breaker.begin(now);
         match input {
-            Input::Assigned(partitions) => self.assigned(partitions),
+            Input::Assigned(partitions) => self.assigned(partitions, out),
             Input::Revoked(names) => self.revoked(&names, now),
             Input::Lost(names) => self.lost(&names),
             Input::Records(records) => self.intake.extend(records.into_iter().map(|(epoch, r)| Read::Record(epoch, r))),

@@ -38,9 +38,11 @@ impl Revoke {
 }
 
 impl Pipeline {
-    pub(super) fn assigned(&mut self, partitions: Vec<Assigned>) {
+    pub(super) fn assigned(&mut self, partitions: Vec<Assigned>, out: &mut Effects) {
         for Assigned { name, epoch, committed } in partitions {
             self.lost(std::slice::from_ref(&name)); // whatever was left of an earlier assignment
+            // A pause of an earlier assignment may have come to the consumer when it had begun this one.
+            out.actions.push(Effect::Resume(name.clone()));
             self.partitions.insert(name, epoch, committed);
         }
     }

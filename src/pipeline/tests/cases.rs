@@ -227,11 +227,24 @@ fn a_full_task_pauses_the_partitions_that_bring_more_until_half_is_gone() {
     }
     let pauses = |desk: &Desk| desk.effects.iter().filter(|e| matches!(e, Effect::Pause(p) if *p == name(0))).count();
     let resumes = |desk: &Desk| desk.effects.iter().filter(|e| matches!(e, Effect::Resume(p) if *p == name(0))).count();
-    assert_eq!((pauses(&desk), resumes(&desk)), (1, 0));
-    desk.answer(ACCEPTED);
-    assert_eq!((pauses(&desk), resumes(&desk)), (1, 0));
+    assert_eq!((pauses(&desk), resumes(&desk)), (1, 1), "resumed when it was assigned");
     desk.answer(ACCEPTED);
     assert_eq!((pauses(&desk), resumes(&desk)), (1, 1));
+    desk.answer(ACCEPTED);
+    assert_eq!((pauses(&desk), resumes(&desk)), (1, 2));
+}
+
+#[test]
+fn a_pause_that_meets_the_next_assignment_is_taken_back() {
+    let mut desk = Desk::new(|settings| (settings.max_pending_keys_per_task, settings.max_in_flight) = (20, 1));
+    for n in 0..25 {
+        desk.read(0, "a", &[&format!("k{n}")]);
+    }
+    assert!(desk.effects.iter().any(|effect| matches!(effect, Effect::Pause(p) if *p == name(0))));
+    desk.effects.clear();
+    desk.step(Input::Lost(vec![name(0)]));
+    desk.step(Input::Assigned(vec![Assigned { name: name(0), epoch: 9, committed: Some(0) }]));
+    assert!(desk.effects.iter().any(|effect| matches!(effect, Effect::Resume(p) if *p == name(0))));
 }
 
 #[test]
