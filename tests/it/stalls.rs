@@ -18,9 +18,14 @@ const SETTINGS: [(&str, &str); 4] = [
 
 /// A worker whose threads of that name stand still says so within a bound, and another one does its work.
 fn check_frozen(threads: &str, reason: &str, bound: Duration) {
+    check_frozen_with(&[], threads, reason, bound);
+}
+
+fn check_frozen_with(extra: &[(&str, &str)], threads: &str, reason: &str, bound: Duration) {
+    let settings = [&SETTINGS[..], extra].concat();
     let broker = MockBroker::start();
     let mut stage = on_mock(&broker, "{}");
-    let worker = stage.worker(&SETTINGS);
+    let worker = stage.worker(&settings);
     stage.generate(100);
     wait_until("it works", || stage.is_settled());
     assert_eq!(worker.get("/livez"), (200, "ok\n".to_owned()));
@@ -36,7 +41,7 @@ fn check_frozen(threads: &str, reason: &str, bound: Duration) {
     worker.signal("KILL");
     drop(frozen);
     drop(worker);
-    let another = stage.worker(&SETTINGS);
+    let another = stage.worker(&settings);
     wait_until("a restart heals", || stage.is_settled());
     stage.check_ledger();
     assert_eq!(another.get("/livez").0, 200);
@@ -60,7 +65,14 @@ fn a_kafka_client_that_tells_nothing_fails_liveness_with_the_reason_and_a_restar
 
 #[test]
 fn a_kafka_client_that_reads_no_more_fails_liveness_with_the_reason_and_a_restart_heals() {
-    check_frozen("rdk:broker", "nothing comes over the connection that ", STALL + Duration::from_secs(25));
+    // Once the group has ended the member's session, it has no partitions that could be watched.
+    let session = [("OMS_SYNC__KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "40000")];
+    check_frozen_with(
+        &session,
+        "rdk:broker",
+        "nothing comes over the connection that ",
+        STALL + Duration::from_secs(25),
+    );
 }
 
 /// Liveness holds for more than twice the stall timeout, whatever is done to Kafka or OMS. Gives the stage back healed.
