@@ -102,7 +102,7 @@ fn with_too_few_file_descriptors_it_is_slow_and_loses_nothing() {
     let broker = MockBroker::start();
     let mut stage = on_mock(&broker, r#"{"latency":"200ms"}"#);
     let quick = [("OMS_SYNC__RETRY__MAX", "1s"), ("OMS_SYNC__RETRY__INITIAL", "50ms")];
-    let worker = Prepared::start(&stage, "ulimit -n 48;", Stdio::null, &quick);
+    let worker = Prepared::start(&stage, "ulimit -n 80;", Stdio::null, &quick);
     stage.generate(2_000);
     wait_until("lag is 0", || stage.is_settled());
     stage.check_ledger();
