@@ -129,6 +129,7 @@ impl Pipeline {
                 if !matches!(answer.verdict, Verdict::Busy(_) | Verdict::Hold(_)) {
                     self.trust.adopt_proven();
                     self.adopted(now, out);
+                    self.probe_at_once(now); // a probe that is out is of those that were in use before
                 }
                 Learned::OfEvent
             }

@@ -154,6 +154,25 @@ fn renewed_credentials_take_over_once_they_work_and_the_old_ones_are_used_until_
 }
 
 #[test]
+fn a_hold_that_began_while_a_candidate_was_tried_is_probed_with_it_once_it_works() {
+    let mut desk = with_64_out(Duration::from_mins(1));
+    offer(&mut desk);
+    desk.answer(ACCEPTED);
+    let candidate = desk.by_candidate[0];
+    desk.answer((Verdict::Hold(HoldReason::Endpoint), 405));
+    desk.wait(Duration::from_mins(1)); // a probe with the old ones
+    let tried = desk.out.iter().position(|(id, ..)| *id == candidate).unwrap();
+    let tried = desk.out.remove(tried);
+    desk.out.insert(0, tried);
+    desk.answer(ACCEPTED);
+    assert_eq!(adoptions(&desk), 1);
+    while !desk.out.is_empty() {
+        desk.answer(ACCEPTED);
+    }
+    assert_eq!((hold(&mut desk), desk.uncommitted()), (None, vec![0, 0]));
+}
+
+#[test]
 fn renewed_credentials_that_do_not_work_hold_nothing_and_are_tried_seldom() {
     for refusal in [UNAUTHORIZED, FORBIDDEN, (Verdict::Hold(HoldReason::Account), 400)] {
         let mut desk = with_64_out(Duration::from_secs(1));
