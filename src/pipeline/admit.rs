@@ -1,7 +1,7 @@
 //! From read to waiting: the budget lets a record in, its ledger takes it down, its changes join or become entries.
 
 use super::budget::CHANGE_BYTES;
-use super::entry::{PartitionIx, RecordRef, TaskIx};
+use super::entry::{Entry, PartitionIx, RecordRef, TaskIx};
 use super::failure::{Failure, Failures};
 use super::intake::Incoming;
 use super::key::{EncodedKey, TaskId};
@@ -89,7 +89,7 @@ impl Pipeline {
             }
             records.push(record);
         } else {
-            let id = self.entries.insert(ix, key, record, now);
+            let id = self.entries.insert(Entry::new(ix, key, record, now));
             task.pending.push(id, &mut self.entries);
         }
         if let Some(slot) = self.partitions[record.partition].ledger.slot(record) {

@@ -60,13 +60,13 @@ impl Linked for Entry {
 }
 
 /// All entries, waiting and sent.
-#[derive(Debug, Default)]
-pub struct Entries(Table<Entry>);
+pub type Entries = Table<Entry>;
 
-impl Entries {
-    /// A new entry that waits for one record.
-    pub fn insert(&mut self, task: TaskIx, key: EncodedKey, record: RecordRef, now: Time) -> EntryId {
-        self.0.insert(Entry {
+impl Entry {
+    /// A key that waits for one record, in no place yet.
+    #[must_use]
+    pub fn new(task: TaskIx, key: EncodedKey, record: RecordRef, now: Time) -> Self {
+        Self {
             task,
             key,
             records: SmallVec::from_buf([record]),
@@ -78,47 +78,7 @@ impl Entries {
             owed: false,
             place: Place::Out,
             links: Links::LOOSE,
-        })
-    }
-
-    /// The entries, for the chains that they are in.
-    pub(super) fn table(&mut self) -> &mut Table<Entry> {
-        &mut self.0
-    }
-
-    /// Takes the entry out.
-    pub fn remove(&mut self, id: EntryId) -> Entry {
-        self.0.remove(id)
-    }
-
-    /// All entries.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (EntryId, &mut Entry)> {
-        self.0.iter_mut()
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl std::ops::Index<EntryId> for Entries {
-    type Output = Entry;
-    fn index(&self, id: EntryId) -> &Entry {
-        &self.0[id]
-    }
-}
-
-impl std::ops::IndexMut<EntryId> for Entries {
-    fn index_mut(&mut self, id: EntryId) -> &mut Entry {
-        &mut self.0[id]
+        }
     }
 }
 

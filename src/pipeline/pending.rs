@@ -53,7 +53,7 @@ impl Pending {
     /// A new entry begins to wait.
     pub fn push(&mut self, id: EntryId, entries: &mut Entries) {
         self.index(id, entries);
-        self.fresh.push(id, entries.table());
+        self.fresh.push(id, entries);
         entries[id].place = Place::Fresh;
     }
 
@@ -153,10 +153,10 @@ impl Pending {
         picked.sort_unstable();
         for (_, id) in picked {
             self.leave(id, entries);
-            self.urgent.push(id, entries.table());
+            self.urgent.push(id, entries);
             entries[id].place = Place::Urgent;
         }
-        self.urgent.ids(entries.table())
+        self.urgent.ids(entries)
     }
 
     /// Forgets the entries that `keep` does not want, and gives them back. O(n).
@@ -176,8 +176,8 @@ impl Pending {
         let Entry { first_seen, ready_at, .. } = entries[id];
         match std::mem::replace(&mut entries[id].place, Place::Out) {
             Place::Out => {}
-            Place::Urgent => self.urgent.remove(id, entries.table()),
-            Place::Fresh => self.fresh.remove(id, entries.table()),
+            Place::Urgent => self.urgent.remove(id, entries),
+            Place::Fresh => self.fresh.remove(id, entries),
             Place::Returned => drop(self.returned.remove(&(first_seen, id))),
             Place::Delayed => drop(self.delayed.remove(&(ready_at, id))),
         }

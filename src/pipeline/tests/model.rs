@@ -10,47 +10,39 @@ use super::super::event::Origin;
 use super::super::*;
 use super::world::*;
 
+/// Does all of it, lets everything settle, and nothing is left. The world checks each step by itself.
+fn check_to_the_end(mut world: World, ops: Vec<Op>) -> Result<(), TestCaseError> {
+    for op in ops {
+        world.apply(op);
+    }
+    let draining = world.pipeline.is_draining();
+    world.settle();
+    if draining {
+        prop_assert!(world.drained, "a drain ends");
+        return Ok(());
+    }
+    prop_assert_eq!(world.pipeline.budget.used(), (0, 0));
+    prop_assert!(world.pipeline.entries.is_empty());
+    prop_assert!(world.pipeline.partitions.iter().all(|(_, p)| !p.paused), "a partition stays paused");
+    for p in (0..PARTITIONS).filter(|p| world.assigned[*p].is_some()) {
+        prop_assert_eq!(world.committed[p], i64::try_from(world.logs[p].len()).unwrap(), "lag of {}", p);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(600), max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_commit_point_never_passes_an_unsettled_change(ops in prop::collection::vec(op(), 1..120)) {
-        let mut world = World::new();
-        for op in ops {
-            world.apply(op);
-        }
-        let draining = world.pipeline.is_draining();
-        world.settle();
-        if draining {
-            prop_assert!(world.drained, "a drain ends");
-            return Ok(());
-        }
-        prop_assert_eq!(world.pipeline.budget.used(), (0, 0));
-        prop_assert!(world.pipeline.entries.is_empty());
-        prop_assert!(world.pipeline.partitions.iter().all(|(_, p)| !p.paused), "a partition stays paused");
-        for p in (0..PARTITIONS).filter(|p| world.assigned[*p].is_some()) {
-            prop_assert_eq!(world.committed[p], i64::try_from(world.logs[p].len()).unwrap(), "lag of {}", p);
-        }
+        check_to_the_end(World::new(), ops)?;
     }
 
     #[test]
     fn a_commit_point_never_passes_an_unsettled_change_while_tasks_are_listed_and_stop(ops in prop::collection::vec(op(), 1..120)) {
         let mut world = World::discovering();
         world.step(Input::Tick);
-        for op in ops {
-            world.apply(op);
-        }
-        let draining = world.pipeline.is_draining();
-        world.settle();
-        if draining {
-            prop_assert!(world.drained, "a drain ends");
-            return Ok(());
-        }
-        prop_assert_eq!(world.pipeline.budget.used(), (0, 0));
-        prop_assert!(world.pipeline.entries.is_empty());
-        for p in (0..PARTITIONS).filter(|p| world.assigned[*p].is_some()) {
-            prop_assert_eq!(world.committed[p], i64::try_from(world.logs[p].len()).unwrap(), "lag of {}", p);
-        }
+        check_to_the_end(world, ops)?;
     }
 
     #[test]

@@ -3,61 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::prelude::*;
-
 use super::super::answer::{Pressure, Status, Verdict};
 use super::super::breaker::BreakerLimits;
 use super::super::discovery::DiscoverySettings;
 use super::super::discovery::table::{ListedState, ListedTask};
-use super::super::entry::{EntryId, TaskIx};
 use super::super::record::Record;
 use super::super::settings::StoppedTasks;
 use super::super::*;
 use std::time::Duration;
 
+mod checks;
+mod oms;
+mod op;
+
+pub(super) use op::{Op, op};
+
 pub(super) const PARTITIONS: usize = 3;
 pub(super) const MAX_KEYS: usize = 4;
-
-/// What is done to the pipeline next; numbers pick one of what there is.
-#[derive(Clone, Debug)]
-pub(super) enum Op {
-    Assign(usize),
-    Revoke(usize),
-    Lose(usize),
-    Poll(usize, Vec<Vec<(u8, u8)>>),
-    End(usize),
-    Answer(usize, u8),
-    Letter(usize, bool),
-    LetterTooLarge(usize),
-    Stand(usize, u8),
-    List(u8),
-    Commit(Result<(), CommitError>),
-    Wait(u16),
-    Credentials(CredentialNews),
-    Drain,
-}
-
-pub(super) fn op() -> impl Strategy<Value = Op> {
-    let changes = prop::collection::vec(prop::collection::vec((0..3_u8, 0..12_u8), 0..4), 1..6);
-    let commit =
-        prop_oneof![3 => Just(Ok(())), 1 => Just(Err(CommitError::Failed)), 1 => Just(Err(CommitError::Fenced))];
-    prop_oneof![
-        3 => (0..PARTITIONS).prop_map(Op::Assign),
-        1 => (0..PARTITIONS).prop_map(Op::Revoke),
-        1 => (0..PARTITIONS).prop_map(Op::Lose),
-        12 => (0..PARTITIONS, changes).prop_map(|(p, changes)| Op::Poll(p, changes)),
-        1 => (0..PARTITIONS).prop_map(Op::End),
-        16 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Answer(which, how)),
-        3 => (any::<usize>(), any::<bool>()).prop_map(|(which, ok)| Op::Letter(which, ok)),
-        2 => any::<usize>().prop_map(Op::LetterTooLarge),
-        3 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Op::Stand(which, how)),
-        4 => any::<u8>().prop_map(Op::List),
-        4 => commit.prop_map(Op::Commit),
-        8 => (0..2_000_u16).prop_map(Op::Wait),
-        1 => prop_oneof![2 => Just(CredentialNews::Offered), 1 => Just(CredentialNews::Awaited), 1 => Just(CredentialNews::Missing("".into()))].prop_map(Op::Credentials),
-        1 => Just(Op::Drain),
-    ]
-}
 
 pub(super) type Change = (u8, u8);
 
@@ -214,56 +176,6 @@ impl World {
         }
     }
 
-    pub(super) fn check_commit(&self, partition: usize, offset: i64) {
-        assert!(self.assigned[partition].is_some(), "a partition that is not ours is not committed");
-        let passed = &self.logs[partition][..usize::try_from(offset).unwrap()];
-        let open: Vec<_> = passed.iter().enumerate().filter(|(_, changes)| !changes.is_empty()).collect();
-        assert!(open.is_empty(), "commit {offset} of {partition} passes {open:?}");
-    }
-
-    /// Every entry is in exactly one place; nothing is cut short while more may go.
-    pub(super) fn check_places(&mut self) {
-        let mut places: BTreeMap<EntryId, usize> = BTreeMap::new();
-        for (_, task) in self.pipeline.tasks.iter() {
-            let mut keys = BTreeSet::new();
-            let doomed = task.doomed.iter().map(|doomed| &doomed.event);
-            let parts = task.parts.values().chain(doomed).flat_map(|part| part.entries.iter().copied());
-            for id in task.pending.ids().chain(parts) {
-                *places.entry(id).or_default() += 1;
-            }
-            for id in task.pending.ids() {
-                assert!(keys.insert(self.pipeline.entries[id].key.clone()), "a key waits in one entry only");
-            }
-        }
-        for (_, sent) in &self.pipeline.flight {
-            for id in &sent.event.entries {
-                *places.entry(*id).or_default() += 1;
-            }
-        }
-        assert!(places.values().all(|count| *count == 1), "an entry is in one place: {places:?}");
-        assert_eq!(places.len(), self.pipeline.entries.len(), "no entry is nowhere");
-        self.check_charges();
-        let (changes, _) = self.pipeline.budget.used();
-        let charged: usize = self.pipeline.partitions.iter().map(|(_, p)| p.ledger.charged().0).sum();
-        let detached = self.pipeline.partitions.iter().any(|(_, p)| p.detached);
-        assert!(detached || changes == charged, "the budget is what the ledgers hold: {changes}, {charged}");
-    }
-
-    /// Each task is charged for what waits for its keys, and for nothing else.
-    fn check_charges(&mut self) {
-        let mut charges: BTreeMap<TaskIx, (usize, usize)> = BTreeMap::new();
-        for (_, entry) in self.pipeline.entries.iter_mut() {
-            for record in &entry.records {
-                let slot = self.pipeline.partitions[record.partition].ledger.slot(*record).unwrap();
-                let sum = charges.entry(entry.task).or_default();
-                *sum = (sum.0 + slot.part().0, sum.1 + slot.part().1);
-            }
-        }
-        for (ix, task) in self.pipeline.tasks.iter() {
-            assert_eq!(task.charged, charges.get(&ix).copied().unwrap_or_default(), "{}", task.id);
-        }
-    }
-
     pub(super) fn apply(&mut self, op: Op) {
         match op {
             Op::Assign(p) if self.assigned[p].is_none() => self.assign(p),
@@ -336,33 +248,6 @@ impl World {
     }
 
     /// Key 0 is refused always, key 1 always meets a fault, task 2 comes and goes.
-    pub(super) fn answer(&mut self, which: usize, how: u8) {
-        if self.out_submissions.is_empty() {
-            return;
-        }
-        let (id, changes, lengths) = self.out_submissions.remove(which % self.out_submissions.len());
-        let (verdict, status) = match how {
-            0..=9 => (Verdict::Busy(Pressure::Throttled), 429),
-            10..=19 => (Verdict::Busy(Pressure::Overloaded), 503),
-            20..=25 => (Verdict::Hold(HoldReason::Credentials), 401),
-            26..=29 => (Verdict::Hold(HoldReason::Endpoint), 405),
-            30..=39 => (Verdict::Hold(HoldReason::Permission), 403),
-            40..=45 => (Verdict::TaskStopped, 400),
-            46..=50 if changes[0].0 == 2 => (Verdict::UnknownTask, 404),
-            _ if changes.iter().any(|(_, key)| *key == 0) => (Verdict::Refused, 400),
-            _ if changes.iter().any(|(_, key)| *key == 1) && how < 200 => (Verdict::Busy(Pressure::Faulted), 500),
-            _ => (Verdict::Accepted, 200),
-        };
-        if verdict == Verdict::Accepted {
-            for (p, log) in self.logs.iter_mut().enumerate() {
-                for record in &mut log[..lengths[p]] {
-                    record.retain(|change| !changes.contains(change));
-                }
-            }
-        }
-        self.step(Input::Answered(id, answer(verdict, status)));
-    }
-
     pub(super) fn letter(&mut self, which: usize, ok: bool) {
         if self.out_letters.is_empty() {
             return;
@@ -375,45 +260,6 @@ impl World {
             record.retain(|(t, key)| *t != task || !letter.failure.keys.iter().any(|k| **k == key.to_string()));
         }
         self.step(Input::LetterDone(id, ok));
-    }
-
-    pub(super) fn stand(&mut self, which: usize, how: u8) {
-        if self.out_questions.is_empty() {
-            return;
-        }
-        let task = self.out_questions.remove(which % self.out_questions.len());
-        let standing = match how {
-            0..=40 => Standing::Stopped,
-            41..=60 => Standing::EmptyProject,
-            61..=80 => Standing::Unknown(answer(Verdict::Hold(HoldReason::Credentials), 401)),
-            81..=100 => Standing::Unknown(answer(Verdict::Busy(Pressure::Overloaded), 503)),
-            101..=130 => Standing::Missing,
-            _ => Standing::Active,
-        };
-        self.step(Input::TaskStands(task, standing));
-    }
-
-    pub(super) fn list(&mut self, how: u8) {
-        if !std::mem::take(&mut self.out_listing) {
-            return;
-        }
-        let task = |n: u8| ListedTask {
-            id: TaskId::new(&n.to_string()).unwrap(),
-            bucket: Some(if how.is_multiple_of(7) { "b".into() } else { n.to_string().into() }),
-            state: if how & (1 << n) == 0 { ListedState::Stopped } else { ListedState::Synchronizing },
-        };
-        let refused = |verdict, status| Err(Box::new(answer(verdict, status)));
-        let listed = match how {
-            0..=19 => refused(Verdict::Hold(HoldReason::Credentials), 401),
-            20..=29 => refused(Verdict::Hold(HoldReason::Endpoint), 404),
-            30..=39 => refused(Verdict::Hold(HoldReason::Permission), 403),
-            40..=49 => refused(Verdict::Busy(Pressure::Throttled), 429),
-            50..=69 => refused(Verdict::Busy(Pressure::Overloaded), 503),
-            70..=79 => Ok(Listing { tasks: Vec::new(), is_whole: true }),
-            80..=89 => Ok(Listing { tasks: (0..3).map(task).collect(), is_whole: false }),
-            _ => Ok(Listing { tasks: (0..3).map(task).collect(), is_whole: true }),
-        };
-        self.step(Input::Listed(listed));
     }
 
     pub(super) fn commit(&mut self, result: Result<(), CommitError>) {
@@ -454,18 +300,14 @@ impl World {
             }
         }
     }
-}
 
-impl World {
     /// Nothing is left but to list the tasks again some time.
     fn is_at_rest(&self) -> bool {
         let idle = self.pipeline.entries.is_empty() && self.pipeline.hold.is_none() && !self.pipeline.is_draining();
         let wakeup = self.pipeline.next_wakeup();
         idle && wakeup == self.pipeline.discovery.as_ref().and_then(Discovery::next_due)
     }
-}
 
-impl World {
     pub(super) fn step_unchecked(&mut self, input: Input) {
         self.pipeline.step(self.now, input, &mut self.out);
         for effect in std::mem::take(&mut self.out.actions) {
