@@ -2,14 +2,16 @@
 //!
 //! The bare parse is what the least possible program would do: typed, borrowed, and only the three members that it needs.
 
-use std::borrow::Cow;
+mod notification;
+
 use std::path::Path;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use oms_sync_worker::formats::{self, DecodeOptions};
 use oms_sync_worker::pipeline::record::Record;
-use serde::Deserialize;
+
+use notification::Notification;
 
 /// One record of each family and envelope, in `tests/fixtures/records`.
 const SAMPLES: [&str; 17] = [
@@ -31,40 +33,6 @@ const SAMPLES: [&str; 17] = [
     "cloudevents/structured_no_content_type_header.json",
     "qiniu/put.json",
 ];
-
-#[derive(Deserialize)]
-struct Bare<'a> {
-    #[serde(borrow, rename = "Records")]
-    records: Vec<BareEntry<'a>>,
-}
-
-#[derive(Deserialize)]
-struct BareEntry<'a> {
-    #[serde(borrow, rename = "eventName")]
-    event_name: Cow<'a, str>,
-    #[serde(borrow)]
-    s3: BareS3<'a>,
-}
-
-#[derive(Deserialize)]
-struct BareS3<'a> {
-    #[serde(borrow)]
-    bucket: BareBucket<'a>,
-    #[serde(borrow)]
-    object: BareObject<'a>,
-}
-
-#[derive(Deserialize)]
-struct BareBucket<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct BareObject<'a> {
-    #[serde(borrow)]
-    key: Cow<'a, str>,
-}
 
 fn main() {
     divan::main();
@@ -100,7 +68,7 @@ fn bare_parse(bencher: Bencher<'_, '_>) {
     let bencher = bencher.counter(BytesCount::new(value.len()));
     bencher.bench_local(|| {
         let text = std::str::from_utf8(black_box(&value)).unwrap_or_default();
-        let bare: Option<Bare<'_>> = serde_json::from_str(text).ok();
+        let bare: Option<Notification<'_>> = serde_json::from_str(text).ok();
         bare.map(|bare| {
             let lengths =
                 bare.records.iter().map(|r| r.event_name.len() + r.s3.bucket.name.len() + r.s3.object.key.len());

@@ -5,6 +5,8 @@
 //! `all` is the whole job; every other part is timed alone. Each prints its cost as a line of JSON.
 
 mod cost;
+#[path = "../notification.rs"]
+mod notification;
 mod send;
 mod sign;
 mod source;

@@ -11,9 +11,10 @@ use reqwest::{Certificate, Client, Method, Request, Url};
 use tokio::sync::{Mutex, mpsc};
 
 use super::cost::{Cost, Meter};
+use super::notification::Notification;
 use super::sign::Signer;
 use super::source::Source;
-use super::work::{self, Event, Groups, KEYS, Notification};
+use super::work::{self, Event, Groups, KEYS};
 use super::{Args, Route};
 
 /// Events that are handed over at once, so that the sending thread is woken once for them.

@@ -1,54 +1,18 @@
 //! From a record's bytes to the bodies of events: typed parse, recode, route, group by ten.
 
-use std::borrow::Cow;
-
 use anyhow::Context as _;
 use bytes::Bytes;
 use percent_encoding::{percent_decode_str, percent_encode_byte};
 use rustc_hash::FxHashMap;
-use serde::Deserialize;
 
 use super::cost::Cost;
+use super::notification::Notification;
 use super::source::Source;
 use super::{Args, Route};
 
 /// Keys of an event.
 pub(super) const KEYS: usize = 10;
 const HEAD: &[u8] = br#"{"object_keys":["#;
-
-#[derive(Deserialize)]
-pub(super) struct Notification<'a> {
-    #[serde(borrow, rename = "Records")]
-    records: Vec<Record<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Record<'a> {
-    #[serde(borrow, rename = "eventName")]
-    event_name: Cow<'a, str>,
-    #[serde(borrow)]
-    s3: S3<'a>,
-}
-
-#[derive(Deserialize)]
-struct S3<'a> {
-    #[serde(borrow)]
-    bucket: Bucket<'a>,
-    #[serde(borrow)]
-    object: Object<'a>,
-}
-
-#[derive(Deserialize)]
-struct Bucket<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Object<'a> {
-    #[serde(borrow)]
-    key: Cow<'a, str>,
-}
 
 impl<'a> Notification<'a> {
     pub(super) fn parse(value: &'a [u8]) -> anyhow::Result<Self> {

@@ -262,6 +262,20 @@ pub(crate) fn wait_for<T: Send>(future: impl Future<Output = T> + Send) -> T {
     })
 }
 
+/// Reads partition 0 from its oldest record on; its end is told as an error.
+pub(crate) fn from_beginning(servers: &str, topic: &str) -> BaseConsumer {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("group.id", unique("reader"))
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    consumer
+}
+
 /// Writes records with these values to a partition, in order, and waits until they are acknowledged.
 pub(crate) fn produce(servers: &str, topic: &str, partition: i32, values: impl IntoIterator<Item = String>) {
     let mut config = ClientConfig::new();

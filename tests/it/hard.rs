@@ -4,10 +4,8 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::brokers::{
@@ -101,15 +99,7 @@ fn send_keyed(producer: &BaseProducer, stage: &Stage, records: &[(&str, Option<&
 
 /// The offsets of all records that are left in partition 0.
 fn offsets(stage: &Stage) -> Vec<i64> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &stage.servers)
-        .set("group.id", unique("reader"))
-        .set("enable.partition.eof", "true")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&stage.topic, 0, Offset::Beginning).unwrap();
-    consumer.assign(&list).unwrap();
+    let consumer = brokers::from_beginning(&stage.servers, &stage.topic);
     let mut offsets = Vec::new();
     while let Some(Ok(message)) = consumer.poll(BOUND) {
         offsets.push(message.offset());

@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::brokers::{self, MockBroker, RealBroker, create_topic, produce, unique};
 use crate::stage::{Stage, WorkerProcess, wait_until};
@@ -33,15 +30,7 @@ pub(crate) type Letter = (Option<Vec<u8>>, Vec<(String, String)>);
 
 /// What is in a dead-letter topic.
 pub(crate) fn letters(stage: &Stage) -> Vec<Letter> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &stage.servers)
-        .set("group.id", unique("reader"))
-        .set("enable.partition.eof", "true")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&format!("{}.dlq", stage.topic), 0, Offset::Beginning).unwrap();
-    consumer.assign(&list).unwrap();
+    let consumer = brokers::from_beginning(&stage.servers, &format!("{}.dlq", stage.topic));
     let mut letters = Vec::new();
     while let Some(polled) = consumer.poll(Duration::from_secs(20)) {
         let Ok(message) = polled else { break };

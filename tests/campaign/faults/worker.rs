@@ -12,11 +12,11 @@ pub(super) fn kinds() -> Vec<Kind> {
     let beyond = u64::try_from(SESSION.as_millis()).unwrap_or(0);
     let kind = |name, lasts, make| Kind { name, domain: Domain::Worker, lasts, repeats: true, make };
     vec![
-        kind("worker: kill -9", 0..3_000, || Box::<Kill>::default()),
-        kind("worker: SIGTERM and restart", 0..3_000, || Box::<Terminate>::default()),
+        kind("worker: kill -9", 0..3_000, || Box::new(Ends::by(|world, number| world.fleet.kill(number)))),
+        kind("worker: SIGTERM and restart", 0..3_000, || Box::new(Ends::by(World::terminate))),
         kind("worker: frozen beyond the session", beyond + 2_000..beyond + 7_000, || Box::<Freeze>::default()),
         kind("worker: scaled up and down again", 6_000..15_000, || Box::<ScaleUp>::default()),
-        kind("worker: scaled down and up again", 6_000..15_000, || Box::<Terminate>::default()),
+        kind("worker: scaled down and up again", 6_000..15_000, || Box::new(Ends::by(World::terminate))),
         kind("worker: other group protocol", 0..1_000, || Box::<OtherProtocol>::default()),
         kind("worker: static member kill -9", 500..3_000, || Box::<StaticKill>::default()),
     ]
@@ -28,35 +28,28 @@ fn victim(world: &World, random: &mut fastrand::Rng) -> anyhow::Result<usize> {
     random.choice(running).context("no worker runs that may be hit")
 }
 
-#[derive(Default)]
-struct Kill(Option<usize>);
+/// A worker ends, one way or the other, and another one comes in its place.
+struct Ends {
+    how: fn(&World, usize) -> anyhow::Result<Membership>,
+    number: Option<usize>,
+}
 
-impl Fault for Kill {
-    fn inject(&mut self, world: &World, random: &mut fastrand::Rng) -> anyhow::Result<String> {
-        let number = victim(world, random)?;
-        self.0 = Some(number);
-        let membership = world.fleet.kill(number)?;
-        Ok(format!("worker {number}, {}", membership.name()))
-    }
-
-    fn heal(&mut self, world: &World, random: &mut fastrand::Rng) -> anyhow::Result<()> {
-        self.0.map_or(Ok(()), |number| world.fleet.start(number, Membership::draw(random)))
+impl Ends {
+    fn by(how: fn(&World, usize) -> anyhow::Result<Membership>) -> Self {
+        Self { how, number: None }
     }
 }
 
-#[derive(Default)]
-struct Terminate(Option<usize>);
-
-impl Fault for Terminate {
+impl Fault for Ends {
     fn inject(&mut self, world: &World, random: &mut fastrand::Rng) -> anyhow::Result<String> {
         let number = victim(world, random)?;
-        self.0 = Some(number);
-        let membership = world.terminate(number)?;
+        self.number = Some(number);
+        let membership = (self.how)(world, number)?;
         Ok(format!("worker {number}, {}", membership.name()))
     }
 
     fn heal(&mut self, world: &World, random: &mut fastrand::Rng) -> anyhow::Result<()> {
-        self.0.map_or(Ok(()), |number| world.fleet.start(number, Membership::draw(random)))
+        self.number.map_or(Ok(()), |number| world.fleet.start(number, Membership::draw(random)))
     }
 }
 
