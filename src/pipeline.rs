@@ -6,8 +6,8 @@
 //! [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it [`discovery`], `rebalance` and [`drain`].
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
-//! record, answer or tick costs more than O(log n) of what waits; a rebalance, a change of credentials or a breaker
-//! that closes may walk all of it once.
+//! record, answer or tick costs more than O(log n) of what waits; a rebalance, a list of the tasks, a stop, a change of
+//! credentials or a breaker that closes may walk all of it once.
 
 mod admit;
 pub mod answer;

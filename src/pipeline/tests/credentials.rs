@@ -17,6 +17,13 @@ fn offer(desk: &mut Desk) {
     desk.step(Input::Credentials(CredentialNews::Offered));
 }
 
+/// That request is answered next.
+fn put_first(desk: &mut Desk, request: SubmissionId) {
+    let at = desk.out.iter().position(|(id, ..)| *id == request).unwrap();
+    let first = desk.out.remove(at);
+    desk.out.insert(0, first);
+}
+
 fn count(desk: &Desk, is_it: impl Fn(&Effect) -> bool) -> usize {
     desk.effects.iter().filter(|effect| is_it(effect)).count()
 }
@@ -142,9 +149,8 @@ fn renewed_credentials_take_over_once_they_work_and_the_old_ones_are_used_until_
     assert_eq!(desk.by_candidate.len(), 1, "the next request tries the new ones");
     desk.answer(ACCEPTED);
     assert_eq!((desk.by_candidate.len(), desk.out.len()), (1, 64), "one only, and the others are not held up");
-    let trial = desk.out.iter().position(|(id, ..)| *id == desk.by_candidate[0]).unwrap();
-    let trial = desk.out.remove(trial);
-    desk.out.insert(0, trial);
+    let trial = desk.by_candidate[0];
+    put_first(&mut desk, trial);
     desk.answer(ACCEPTED);
     assert_eq!(adoptions(&desk), 1);
     while !desk.out.is_empty() {
@@ -161,9 +167,7 @@ fn a_hold_that_began_while_a_candidate_was_tried_is_probed_with_it_once_it_works
     let candidate = desk.by_candidate[0];
     desk.answer((Verdict::Hold(HoldReason::Endpoint), 405));
     desk.wait(Duration::from_mins(1)); // a probe with the old ones
-    let tried = desk.out.iter().position(|(id, ..)| *id == candidate).unwrap();
-    let tried = desk.out.remove(tried);
-    desk.out.insert(0, tried);
+    put_first(&mut desk, candidate);
     desk.answer(ACCEPTED);
     assert_eq!(adoptions(&desk), 1);
     while !desk.out.is_empty() {
