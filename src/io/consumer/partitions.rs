@@ -18,7 +18,7 @@ pub(super) struct Part {
     last: Option<i64>,
     /// The widest span of offsets below a delivered record that was never delivered, since the last statistics.
     gap: Option<(i64, i64)>,
-    pub(super) end: End,
+    end: End,
     pub(super) watch: Watch<Moving>,
     /// Paused by the loop's command.
     held: bool,
@@ -39,6 +39,12 @@ impl Part {
 
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// An end that the statistics tell and that may be told on. There is none while a record waits, which is below it.
+    pub(super) fn ended(&mut self, eof_offset: i64, queue_empty: bool) -> Option<i64> {
+        let position = self.position();
+        if self.waits { None } else { self.end.sample(eof_offset, queue_empty, position) }
     }
 
     /// The span of offsets that the broker did not have any more when reading came to them: where from, and where reading
@@ -337,6 +343,24 @@ mod tests {
         assert_eq!(partitions.hold(std::slice::from_ref(&at), true).count(), 0);
         assert_eq!(partitions.not_held().count(), 0);
         assert_eq!(partitions.hold(&[at], false).count(), 1);
+    }
+
+    #[test]
+    fn no_end_is_told_of_a_partition_that_waits_for_routes_and_it_is_told_afterwards() {
+        let mut partitions = Partitions::default();
+        let at = [partitions.assign("t", 0, Some(0)).at];
+        partitions.note("t", 0, 0);
+        partitions.let_wait(&at, true);
+        partitions.note_end(0); // was queued already
+        let ended = |partitions: &mut Partitions| partitions.get_mut("t", 0).unwrap().1.ended(2, true);
+        assert_eq!(
+            (ended(&mut partitions), ended(&mut partitions)),
+            (None, None),
+            "it would pass the record that waits"
+        );
+        partitions.let_wait(&at, false);
+        partitions.note_end(0);
+        assert_eq!((ended(&mut partitions), ended(&mut partitions)), (None, Some(2)));
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn broker_with_records() -> (BaseProducer, String) {
 }
 
 #[test]
-fn a_partition_that_waits_for_routes_is_no_stall_has_no_end_and_goes_on_with_the_record_that_waited() {
+fn a_partition_that_waits_for_routes_is_no_stall_and_goes_on_with_the_record_that_waited() {
     let (_owner, servers) = broker_with_records();
     let mut member = Member::join_with(&servers, "waits", Undecided::default());
     let waits = |event: &ConsumerEvent| matches!(event, ConsumerEvent::WaitsForRoutes(names) if names.len() == 1);

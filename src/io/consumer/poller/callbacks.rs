@@ -93,8 +93,7 @@ impl<T: Take> Poller<T> {
             };
             let at = PartitionName { topic: Arc::clone(topic), partition: *partition };
             let position = part.position();
-            let ended = part.end.sample(figures.eof_offset, figures.fetchq_cnt == 0, position);
-            let ended = ended.filter(|_| !part.waits); // the record that waits is below the end
+            let ended = part.ended(figures.eof_offset, figures.fetchq_cnt == 0);
             let epoch = part.epoch();
             let mark = if self.reads_committed { figures.ls_offset } else { figures.hi_offset };
             let symptom = watch::symptom(figures, *link, mark, position, self.request_timeout);
