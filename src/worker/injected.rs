@@ -110,8 +110,7 @@ async fn a_consumer_that_stops_delivering_fails_liveness_with_the_reason_and_is_
     let since = worker.clock.now();
     let at = PartitionName { topic: "t".into(), partition: 3 };
     let wait = crate::io::consumer::Undelivered {
-        at,
-        symptom: crate::io::consumer::Symptom::NotDelivered,
+        symptom: crate::io::consumer::Symptom::NotDelivered(at),
         since: Instant::now(),
     };
     worker.happened(ConsumerEvent::Delivers(Some(wait.clone()))).unwrap();

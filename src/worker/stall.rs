@@ -93,11 +93,11 @@ impl Watchdog {
 
 /// What is not delivered, in words.
 pub(super) fn describe(undelivered: &Undelivered) -> String {
-    let at = &undelivered.at;
-    match undelivered.symptom {
-        Symptom::NotDelivered => format!("records of {at} are there and not delivered"),
-        Symptom::Silent => format!("nothing comes over the connection that {at} is fetched over"),
+    match &undelivered.symptom {
+        Symptom::NotDelivered(at) => format!("records of {at} are there and not delivered"),
+        Symptom::Silent(at) => format!("nothing comes over the connection that {at} is fetched over"),
         Symptom::Queued => "fetched records are queued and not delivered".to_owned(),
+        Symptom::Still(broker) => format!("the Kafka client's thread for {broker} has not turned"),
     }
 }
 

@@ -65,7 +65,7 @@ fn a_kafka_client_that_tells_nothing_fails_liveness_with_the_reason_and_a_restar
 
 #[test]
 fn a_kafka_client_that_reads_no_more_fails_liveness_with_the_reason_and_a_restart_heals() {
-    // Once the group has ended the member's session, it has no partitions that could be watched.
+    // The group leaves it its partitions for long.
     let session = [("OMS_SYNC__KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "40000")];
     check_frozen_with(
         &session,
@@ -73,6 +73,11 @@ fn a_kafka_client_that_reads_no_more_fails_liveness_with_the_reason_and_a_restar
         "nothing comes over the connection that ",
         STALL + Duration::from_secs(25),
     );
+}
+
+#[test]
+fn a_kafka_client_that_stands_still_until_the_group_took_its_partitions_fails_liveness_and_a_restart_heals() {
+    check_frozen("rdk:broker", "the Kafka client's thread for ", STALL + Duration::from_secs(25));
 }
 
 /// Liveness holds for more than twice the stall timeout, whatever is done to Kafka or OMS. Gives the stage back healed.

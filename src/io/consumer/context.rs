@@ -20,7 +20,16 @@ use serde::Deserialize;
 pub(super) enum Notice {
     Assign(TopicPartitionList),
     Revoke { partitions: TopicPartitionList, lost: bool },
-    Statistics(Vec<Sample>),
+    Statistics { samples: Vec<Sample>, threads: Vec<Thread> },
+}
+
+/// What the statistics say of a thread of librdkafka: each connection has one.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Thread {
+    /// Of the connection to this broker, as librdkafka names it.
+    pub(super) broker: String,
+    /// How often it went round; once a second at least.
+    pub(super) turns: i64,
 }
 
 /// What the statistics say of one partition.
@@ -78,6 +87,7 @@ struct Broker {
     /// Microseconds; negative where nothing has come yet.
     rxidle: i64,
     throttle: Throttle,
+    wakeups: i64,
 }
 
 #[derive(Deserialize)]
@@ -121,7 +131,10 @@ impl Context {
 impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         match serde_json::from_slice::<Statistics>(statistics) {
-            Ok(statistics) => self.note(Notice::Statistics(samples(statistics))),
+            Ok(statistics) => {
+                let threads = threads(&statistics);
+                self.note(Notice::Statistics { samples: samples(statistics), threads });
+            }
             Err(error) => tracing::warn!(%error, "statistics of the Kafka client cannot be read: no lag is published"),
         }
     }
@@ -156,6 +169,11 @@ pub(super) fn give_up(consumer: &BaseConsumer<Context>, partitions: &TopicPartit
     }
 }
 
+fn threads(statistics: &Statistics) -> Vec<Thread> {
+    let thread = |(name, broker): (&String, &Broker)| Thread { broker: name.clone(), turns: broker.wakeups };
+    statistics.brokers.iter().map(thread).collect()
+}
+
 fn samples(statistics: Statistics) -> Vec<Sample> {
     let link = |broker: Broker| {
         let (is_up, is_throttled) = (broker.state == "UP", broker.throttle.max > 0);
@@ -184,14 +202,18 @@ mod tests {
     #[test]
     fn the_partition_that_stands_for_none_is_left_out_of_the_statistics() {
         let json = r#"{"name":"x","brokers":{
-            "a:1/7":{"nodeid":7,"source":"learned","state":"UP","disconnects":2,"rxidle":8,"throttle":{"max":0}},
-            "GroupCoordinator":{"nodeid":7,"source":"logical","state":"INIT","disconnects":9,"rxidle":-1,"throttle":{"max":0}}},
+            "a:1/7":{"nodeid":7,"source":"learned","state":"UP","disconnects":2,"rxidle":8,"throttle":{"max":0},"wakeups":5},
+            "GroupCoordinator":{"nodeid":7,"source":"logical","state":"INIT","disconnects":9,"rxidle":-1,"throttle":{"max":0},"wakeups":6}},
             "topics":{"t":{"topic":"t","partitions":{
             "0":{"partition":0,"broker":7,"eof_offset":5,"fetchq_cnt":1,"hi_offset":9,"ls_offset":8,"lo_offset":1,
                  "next_offset":5,"msgs":1},
             "-1":{"partition":-1,"broker":-1,"eof_offset":-1001,"fetchq_cnt":0,"hi_offset":-1001,"ls_offset":-1001,
                   "lo_offset":-1001,"next_offset":-1001}}}}}"#;
-        let samples = samples(serde_json::from_str(json).unwrap());
+        let statistics = serde_json::from_str(json).unwrap();
+        let mut turns: Vec<i64> = threads(&statistics).iter().map(|thread| thread.turns).collect();
+        turns.sort_unstable();
+        assert_eq!(turns, [5, 6], "the coordinator's connection has a thread of its own");
+        let samples = samples(statistics);
         assert_eq!(samples.len(), 1);
         assert_eq!((samples[0].partition, samples[0].figures.eof_offset, samples[0].figures.ls_offset), (0, 5, 8));
         assert_eq!(

@@ -122,23 +122,24 @@ pub enum ConsumerEvent {
 /// What does not deliver though it could.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Undelivered {
-    /// Of which partition.
-    pub at: PartitionName,
     /// What is seen.
     pub symptom: Symptom,
     /// Since when nothing moves.
     pub since: Instant,
 }
 
-/// What is seen of a partition that does not deliver.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What is seen of a client that does not deliver.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Symptom {
-    /// Records are known to be there, and not delivered.
-    NotDelivered,
-    /// Nothing comes over the connection that it is fetched over.
-    Silent,
-    /// Records, of it or others, were fetched and are queued, and polling gives none.
+    /// Records of this partition are known to be there, and not delivered.
+    NotDelivered(PartitionName),
+    /// Nothing comes over the connection that this partition is fetched over.
+    Silent(PartitionName),
+    /// Records were fetched and are queued, and polling gives none.
     Queued,
+    /// The thread of the connection to this broker does not go round. Where it is the group's coordinator, the group soon
+    /// gives this member's partitions to others, and then there is nothing else that could be seen to wait.
+    Still(String),
 }
 
 /// What the loop asks for. Partitions that are not assigned (any more) are passed over.

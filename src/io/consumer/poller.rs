@@ -14,6 +14,7 @@ use super::context::{Context, Notice};
 use super::errors::ErrorGate;
 use super::partitions::Partitions;
 use super::rebalance;
+use super::watch::Threads;
 use super::{
     Command, ConsumerEvent, ConsumerSettings, Events, Heartbeat, MAX_OPEN_BATCHES, MissingOffset, Signal, Take, now,
     request_timeout,
@@ -74,6 +75,7 @@ pub(super) struct Poller<T> {
     reads_committed: bool,
     request_timeout: Duration,
     partitions: Partitions,
+    threads: Threads,
     /// Given by the group, not taken up yet: their commit points are to be looked up.
     assigned: Option<TopicPartitionList>,
     /// Told as revoked, not given up yet.
@@ -107,6 +109,7 @@ impl<T: Take> Poller<T> {
             reads_committed: settings.reads_committed(),
             request_timeout: request_timeout(&settings.properties),
             partitions: Partitions::default(),
+            threads: Threads::default(),
             assigned: None,
             revoked: Vec::new(),
             batch: Vec::new(),

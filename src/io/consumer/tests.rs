@@ -159,7 +159,7 @@ fn a_client_that_stops_delivering_is_told_with_the_time_since_and_another_one_go
         before = wait;
     }
     let stopped_at = before.unwrap(); // it counts from the first look
-    assert_eq!((&stopped_at.at, stopped_at.symptom), (&at, Symptom::NotDelivered));
+    assert_eq!(stopped_at.symptom, Symptom::NotDelivered(at));
     assert!(member.delivered < RECORDS, "{} delivered", member.delivered);
     assert!(stopped_at.since.elapsed() > Duration::from_millis(900));
     assert!(member.consumer.last_turn().elapsed() < Duration::from_secs(2), "the thread itself goes round");

@@ -10,11 +10,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::context::{Figures, Link};
-use super::events::Symptom;
+use rustc_hash::FxHashMap;
+
+use super::context::{Figures, Link, Thread};
+use super::events::{Symptom, Undelivered};
+use crate::pipeline::partition::PartitionName;
 
 /// After a longer time between two looks a wait begins anew: the process was stopped, and so was what it waits for.
 const LONGEST_GAP: Duration = Duration::from_mins(1);
+
+/// Each of librdkafka's threads goes round once a second, whatever it waits for, but for a look-up of a name.
+const LONGEST_TURN: Duration = Duration::from_secs(10);
 
 /// Looks at one thing again and again, and tells since when it waits without anything that moves.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +67,7 @@ pub(super) fn moving(figures: &Figures, link: Link, position: Option<i64>) -> Mo
 /// What is wrong with a partition that could deliver, if it stays so. `mark` is the broker's end of what may be read,
 /// `position` the offset after the last delivered record or where reading started, if known.
 pub(super) fn symptom(
+    at: &PartitionName,
     figures: &Figures,
     link: Link,
     mark: i64,
@@ -73,9 +80,31 @@ pub(super) fn symptom(
     let fetched = (figures.next_offset >= 0).then_some(figures.next_offset);
     let base = position.or(fetched);
     if base.is_some_and(|base| mark > base.max(figures.eof_offset)) {
-        return Some(Symptom::NotDelivered);
+        return Some(Symptom::NotDelivered(at.clone()));
     }
-    (link.idle > request_timeout).then_some(Symptom::Silent)
+    (link.idle > request_timeout).then(|| Symptom::Silent(at.clone()))
+}
+
+/// Looks at librdkafka's threads.
+#[derive(Debug, Default)]
+pub(super) struct Threads(FxHashMap<String, Watch<i64>>);
+
+impl Threads {
+    /// The one that has not gone round for the longest time, if any has not.
+    pub(super) fn look(&mut self, now: Instant, threads: Vec<Thread>) -> Option<Undelivered> {
+        let mut before = std::mem::take(&mut self.0);
+        let mut longest: Option<Undelivered> = None;
+        for Thread { broker, turns } in threads {
+            let mut watch = before.remove(&broker).unwrap_or_default();
+            let since = watch.look(now, true, turns).unwrap_or(now);
+            let is_still = now.saturating_duration_since(since) > LONGEST_TURN;
+            if is_still && longest.as_ref().is_none_or(|longest| since < longest.since) {
+                longest = Some(Undelivered { symptom: Symptom::Still(broker.clone()), since });
+            }
+            self.0.insert(broker, watch);
+        }
+        longest
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +116,10 @@ mod tests {
 
     const UP: Link = Link { is_up: true, is_throttled: false, disconnects: 0, idle: Duration::ZERO };
     const TIMEOUT: Duration = Duration::from_mins(1);
+
+    fn at() -> PartitionName {
+        PartitionName { topic: "t".into(), partition: 0 }
+    }
 
     fn figures(next_offset: i64, eof_offset: i64) -> Figures {
         Figures { broker: 1, eof_offset, fetchq_cnt: 0, hi_offset: -1, ls_offset: -1, lo_offset: 0, next_offset }
@@ -122,23 +155,38 @@ mod tests {
             (-1001, -1001, 12, None, false),  // not known where
         ] {
             let told = format!("next {next} eof {eof} mark {mark} position {position:?}");
-            let symptom = symptom(&figures(next, eof), UP, mark, position, TIMEOUT);
-            assert_eq!(symptom, expected.then_some(Symptom::NotDelivered), "{told}");
+            let symptom = symptom(&at(), &figures(next, eof), UP, mark, position, TIMEOUT);
+            assert_eq!(symptom, expected.then(|| Symptom::NotDelivered(at())), "{told}");
         }
     }
 
     #[test]
     fn a_connection_over_which_nothing_comes_for_longer_than_a_request_may_take_is_silent() {
         let idle = |seconds| Link { idle: Duration::from_secs(seconds), ..UP };
-        let symptom = |link| symptom(&figures(10, 10), link, 10, Some(10), TIMEOUT);
-        assert_eq!((symptom(idle(60)), symptom(idle(61))), (None, Some(Symptom::Silent)));
+        let symptom = |link| symptom(&at(), &figures(10, 10), link, 10, Some(10), TIMEOUT);
+        assert_eq!((symptom(idle(60)), symptom(idle(61))), (None, Some(Symptom::Silent(at()))));
+    }
+
+    #[test]
+    fn a_thread_that_does_not_go_round_is_told_until_it_does_or_is_gone() {
+        let (mut threads, start) = (Threads::default(), Instant::now());
+        let thread = |broker: &str, turns| Thread { broker: broker.to_owned(), turns };
+        let mut look = |seconds, listed| threads.look(start + Duration::from_secs(seconds), listed);
+        for seconds in (0..=30).step_by(5) {
+            let turns = i64::try_from(seconds).unwrap();
+            let told = look(seconds, vec![thread("a", turns.min(10)), thread("b", turns), thread("c", turns.min(15))]);
+            let still = Undelivered { symptom: Symptom::Still("a".to_owned()), since: start + Duration::from_secs(10) };
+            assert_eq!(told, (seconds > 20).then_some(still), "after {seconds} s");
+        }
+        assert_eq!(look(35, vec![thread("a", 11), thread("b", 31)]), None, "one goes on, one is gone");
+        assert_eq!(look(40, vec![thread("c", 15)]), None, "it is another one");
     }
 
     #[test]
     fn nothing_is_expected_of_a_broker_that_is_away_or_throttles() {
         let idle = Duration::from_secs(61);
-        let symptom = |link| symptom(&figures(10, 10), link, 12, Some(10), TIMEOUT);
-        assert_eq!(symptom(UP), Some(Symptom::NotDelivered));
+        let symptom = |link| symptom(&at(), &figures(10, 10), link, 12, Some(10), TIMEOUT);
+        assert_eq!(symptom(UP), Some(Symptom::NotDelivered(at())));
         assert_eq!(symptom(Link { is_up: false, idle, ..UP }), None);
         assert_eq!(symptom(Link { is_throttled: true, idle, ..UP }), None);
     }

@@ -304,8 +304,9 @@ impl World {
     /// Nothing is left but to list the tasks again some time.
     fn is_at_rest(&self) -> bool {
         let idle = self.pipeline.entries.is_empty() && self.pipeline.hold.is_none() && !self.pipeline.is_draining();
+        let committed = self.pipeline.commits.next_due().is_none(); // it may be due at the very time of a listing
         let wakeup = self.pipeline.next_wakeup();
-        idle && wakeup == self.pipeline.discovery.as_ref().and_then(Discovery::next_due)
+        idle && committed && wakeup == self.pipeline.discovery.as_ref().and_then(Discovery::next_due)
     }
 
     pub(super) fn step_unchecked(&mut self, input: Input) {

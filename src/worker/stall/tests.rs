@@ -272,15 +272,20 @@ fn a_thread_that_does_not_poll_and_a_client_that_tells_nothing_are_found() {
 }
 
 #[test]
-fn what_the_client_does_not_deliver_is_found_with_its_partition() {
+fn what_the_client_does_not_deliver_is_found_and_named() {
     let mut dog = watchdog();
     let mut rig = Rig::new(well);
     let report = rig.pipeline.report();
     let since = Time::since_start(SECOND);
     let own = dog.broker_timeout * ASKED_AGAIN;
-    for symptom in [Symptom::NotDelivered, Symptom::Silent, Symptom::Queued] {
+    for (symptom, names) in [
+        (Symptom::NotDelivered(name()), "t[0]"),
+        (Symptom::Silent(name()), "t[0]"),
+        (Symptom::Queued, ""),
+        (Symptom::Still("kafka:9092/1".to_owned()), "kafka:9092/1"),
+    ] {
         #[expect(clippy::disallowed_methods, reason = "only described")]
-        let told = describe(&Undelivered { at: name(), symptom, since: std::time::Instant::now() });
+        let told = describe(&Undelivered { symptom, since: std::time::Instant::now() });
         let mut look = |now: Time, undelivered| {
             dog.heard(undelivered, now);
             dog.looked = now; // a second before
@@ -289,7 +294,7 @@ fn what_the_client_does_not_deliver_is_found_with_its_partition() {
         assert_eq!(look(since.after(own + STALL), Some((told.clone(), since))), None);
         let stall = look(since.after(own + STALL + SECOND), Some((told.clone(), since)));
         assert_eq!(stall, Some(format!("{told} for 421 s")));
-        assert!(symptom == Symptom::Queued || told.contains("t[0]"), "{told}");
+        assert!(told.contains(names), "{told}");
         assert_eq!(look(since.after(own + STALL + SECOND), None), None, "it is over");
     }
 }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::formats::{self, DecodeOptions};
 use crate::oms::credentials::Credentials;
 use crate::oms::sign::Signer;
-use crate::pipeline::entry::{Entries, RecordRef};
+use crate::pipeline::entry::{Entries, Entry, RecordRef};
 use crate::pipeline::event::{Event, MAX_EVENT_KEYS, Origin};
 use crate::pipeline::intake::{Intake, IntakeSettings, Tally};
 use crate::pipeline::key::{EncodedKey, KeyEncoding, TaskId};
@@ -77,7 +77,8 @@ fn event() -> anyhow::Result<(Entries, Event)> {
     let mut ids = SmallVec::new();
     for number in 0..MAX_EVENT_KEYS {
         let key = EncodedKey::encode(&key(number), KeyEncoding::Percent)?;
-        ids.push(entries.insert(0, key, RecordRef { partition: 0, slot: 0, seq: 0 }, Time::START));
+        let record = RecordRef { partition: 0, slot: 0, seq: 0 };
+        ids.push(entries.insert(Entry::new(0, key, record, Time::START)));
     }
     Ok((entries, Event { task: 0, entries: ids, origin: Origin::Cut, attempts: 0 }))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::{POLL_WAIT, Poller, Reading};
-use crate::io::consumer::context::{Notice, Sample};
+use crate::io::consumer::context::{Notice, Sample, Thread};
 use crate::io::consumer::partitions::list;
 use crate::io::consumer::rebalance::{self, AssignError};
 use crate::io::consumer::{ConsumerEvent, Symptom, Take, Undelivered, now, watch};
@@ -23,7 +23,7 @@ impl<T: Take> Poller<T> {
                 self.partitions.disturb_all();
                 self.on_revoke(&partitions, lost);
             }
-            Notice::Statistics(samples) => self.on_statistics(&samples),
+            Notice::Statistics { samples, threads } => self.on_statistics(&samples, threads),
         }
     }
 
@@ -80,13 +80,14 @@ impl<T: Take> Poller<T> {
         }
     }
 
-    pub(super) fn on_statistics(&mut self, samples: &[Sample]) {
+    pub(super) fn on_statistics(&mut self, samples: &[Sample], threads: Vec<Thread>) {
         let now = now();
         let delivers = !matches!(self.reading, Reading::Paused)
             && !self.is_denied
             && self.revoked.is_empty()
             && self.assigned.is_none();
-        let (mut marks, mut waits, mut queued) = (Vec::new(), Vec::new(), None);
+        let mut waits: Vec<Undelivered> = self.threads.look(now, threads).into_iter().collect();
+        let (mut marks, mut queued) = (Vec::new(), false);
         for Sample { topic, partition, figures, link } in samples {
             let Some((topic, part)) = self.partitions.get_mut(topic, *partition) else {
                 continue;
@@ -96,13 +97,11 @@ impl<T: Take> Poller<T> {
             let ended = part.ended(figures.eof_offset, figures.fetchq_cnt == 0);
             let epoch = part.epoch();
             let mark = if self.reads_committed { figures.ls_offset } else { figures.hi_offset };
-            let symptom = watch::symptom(figures, *link, mark, position, self.request_timeout);
+            let symptom = watch::symptom(&at, figures, *link, mark, position, self.request_timeout);
             let symptom = symptom.filter(|_| delivers && !part.is_paused());
             let since = part.watch.look(now, symptom.is_some(), watch::moving(figures, *link, position));
-            waits.extend(symptom.zip(since).map(|(symptom, since)| Undelivered { at: at.clone(), symptom, since }));
-            if delivers && figures.fetchq_cnt > 0 && !part.is_paused() {
-                queued = Some(at.clone());
-            }
+            waits.extend(symptom.zip(since).map(|(symptom, since)| Undelivered { symptom, since }));
+            queued |= delivers && figures.fetchq_cnt > 0 && !part.is_paused();
             if mark >= 0 {
                 marks.push((at.clone(), mark));
             }
@@ -117,8 +116,8 @@ impl<T: Take> Poller<T> {
         if !marks.is_empty() {
             self.tell(ConsumerEvent::Watermarks(marks));
         }
-        let since = self.partitions.queue.look(now, queued.is_some(), self.polled);
-        waits.extend(queued.zip(since).map(|(at, since)| Undelivered { at, symptom: Symptom::Queued, since }));
+        let since = self.partitions.queue.look(now, queued, self.polled);
+        waits.extend(since.map(|since| Undelivered { symptom: Symptom::Queued, since }));
         self.tell(ConsumerEvent::Delivers(waits.into_iter().min_by_key(|wait| wait.since)));
     }
 }
