@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::Either;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
 use crate::io::fault::Fault;
@@ -17,8 +17,9 @@ use crate::pipeline::record::Record;
 
 /// After this a letter that was not acknowledged has failed, and may be produced again.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// With a topic unknown for longer than this the producer is made anew.
-pub const UNKNOWN_TOPIC_LIMIT: Duration = Duration::from_mins(1);
+/// With letters to a topic or one of its partitions failing for longer than this, in a way that another producer may not
+/// know, the producer is made anew.
+pub const FAILING_LIMIT: Duration = Duration::from_mins(1);
 /// Names of the headers that dead letters carry begin with this.
 pub const HEADER_PREFIX: &str = "oms-sync.";
 /// The code of a [`Fault`] whose letter is larger than librdkafka or the topic takes.
@@ -86,17 +87,47 @@ pub struct DeadLetters {
 
 struct Current {
     producer: FutureProducer,
-    unknown_since: UnknownSince,
+    failing_since: FailingSince,
 }
 
 impl std::fmt::Debug for Current {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Current").field("unknown_since", &self.unknown_since).finish_non_exhaustive()
+        f.debug_struct("Current").field("failing_since", &self.failing_since).finish_non_exhaustive()
     }
 }
 
-/// Topics whose letters fail because the topic is unknown, and since when.
-type UnknownSince = Arc<Mutex<BTreeMap<String, Instant>>>;
+/// Topics, and their partitions where these are known, whose letters fail and to which none was written since.
+///
+/// librdkafka can go on asking the wrong broker for ever: it takes what it is told of a topic that was made anew for
+/// outdated (<https://github.com/confluentinc/librdkafka/issues/4898>), and may not take a leader back that was away
+/// (<https://github.com/confluentinc/librdkafka/issues/5430>). That is told as a timeout, and other partitions go on.
+#[derive(Clone, Debug, Default)]
+struct FailingSince(Arc<Mutex<BTreeMap<(String, Option<i32>), Instant>>>);
+
+impl FailingSince {
+    /// A letter ended so, in that partition if it came to one.
+    fn note(&self, topic: String, partition: Option<i32>, result: Result<(), &KafkaError>, now: Instant) {
+        let mut failing = lock(&self.0);
+        match result {
+            Ok(()) => {
+                failing.remove(&(topic.clone(), partition));
+                failing.remove(&(topic, None)); // the topic is known
+            }
+            Err(error) if is_stale(error) => drop(failing.entry((topic, partition)).or_insert(now)),
+            Err(_) => {}
+        }
+    }
+
+    /// What has failed for too long.
+    fn too_long(&self, now: Instant) -> Option<String> {
+        let failing = lock(&self.0);
+        let long = failing.iter().find(|(_, since)| now.saturating_duration_since(**since) > FAILING_LIMIT);
+        long.map(|((topic, partition), _)| {
+            let place = partition.map(|partition| format!("[{partition}]")).unwrap_or_default();
+            format!("letters to {topic}{place} fail for more than {} s", FAILING_LIMIT.as_secs())
+        })
+    }
+}
 
 impl DeadLetters {
     /// Creates the client; does not wait for a broker.
@@ -111,8 +142,8 @@ impl DeadLetters {
     /// Sends one letter. The result comes with the delivery report, after [`DELIVERY_TIMEOUT`] at the latest; a letter
     /// that failed may still have been written. A full queue is an error answer like any other: try again later.
     ///
-    /// After a fatal error, or a topic unknown for [`UNKNOWN_TOPIC_LIMIT`], the producer is made anew first; what the old
-    /// one had not delivered then fails.
+    /// After a fatal error, or where letters fail for longer than [`FAILING_LIMIT`], the producer is made anew first; what
+    /// the old one had not delivered then fails.
     pub fn produce(&self, letter: &Letter) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
         let mut current = lock(&self.current);
         if let Some(why) = worn_out(&current, now()) {
@@ -122,23 +153,19 @@ impl DeadLetters {
                 Err(fault) => return Either::Left(std::future::ready(Err(fault))),
             }
         }
-        let unknown_since = Arc::clone(&current.unknown_since);
+        let failing_since = current.failing_since.clone();
         let topic = letter.topic.clone();
         let sent = send(&current.producer, letter);
         Either::Right(async move {
-            let result = match sent {
+            let (partition, result) = match sent {
                 Ok(report) => match report.await {
-                    Ok(Ok(_)) => Ok(()),
-                    Ok(Err((error, _))) => Err(error),
-                    Err(_) => Err(KafkaError::Canceled),
+                    Ok(Ok(delivery)) => (Some(delivery.partition), Ok(())),
+                    Ok(Err((error, message))) => (Some(message.partition()), Err(error)),
+                    Err(_) => (None, Err(KafkaError::Canceled)),
                 },
-                Err(error) => Err(error),
+                Err(error) => (None, Err(error)),
             };
-            match &result {
-                Ok(()) => drop(lock(&unknown_since).remove(&topic)),
-                Err(error) if is_unknown_topic(error) => drop(lock(&unknown_since).entry(topic).or_insert_with(now)),
-                Err(_) => {}
-            }
+            failing_since.note(topic, partition.filter(|partition| *partition >= 0), result.as_ref().copied(), now());
             result.map_err(|error| Fault::new(&error, None))
         })
     }
@@ -182,7 +209,7 @@ fn send(
 
 fn make(settings: &ProducerSettings) -> Result<Current, Fault> {
     let producer = settings.client_config().create().map_err(|error| Fault::new(&error, None))?;
-    Ok(Current { producer, unknown_since: UnknownSince::default() })
+    Ok(Current { producer, failing_since: FailingSince::default() })
 }
 
 /// Dropping a producer waits for its threads: not on the caller's.
@@ -197,14 +224,14 @@ fn worn_out(current: &Current, now: Instant) -> Option<String> {
     if let Some((code, text)) = current.producer.client().fatal_error() {
         return Some(format!("fatal error {code:?}: {text}"));
     }
-    let unknown = lock(&current.unknown_since);
-    let long = unknown.iter().find(|(_, since)| now.saturating_duration_since(**since) > UNKNOWN_TOPIC_LIMIT);
-    long.map(|(topic, _)| format!("topic {topic} is unknown for more than {} s", UNKNOWN_TOPIC_LIMIT.as_secs()))
+    current.failing_since.too_long(now)
 }
 
-fn is_unknown_topic(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
-    matches!(error.rdkafka_error_code(), Some(UnknownTopic | UnknownTopicOrPartition | UnknownPartition))
+/// Whether another producer may know better.
+fn is_stale(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{MessageTimedOut, UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(UnknownTopic | UnknownTopicOrPartition | UnknownPartition | MessageTimedOut))
 }
 
 fn problems(producer: &FutureProducer, topics: &[String]) -> Vec<String> {
@@ -281,15 +308,27 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_unknown_for_over_a_minute_wears_the_producer_out() {
+    fn letters_that_fail_for_over_a_minute_wear_the_producer_out_unless_their_partition_takes_others() {
         let settings =
             ProducerSettings { brokers: "127.0.0.1:1".into(), client_id: "c".into(), properties: BTreeMap::new() };
         let current = make(&settings).unwrap();
         let start = now();
-        assert_eq!(worn_out(&current, start + UNKNOWN_TOPIC_LIMIT * 2), None);
-        lock(&current.unknown_since).insert("t.dlq".into(), start);
-        assert_eq!(worn_out(&current, start + UNKNOWN_TOPIC_LIMIT), None);
-        let why = worn_out(&current, start + UNKNOWN_TOPIC_LIMIT + Duration::from_secs(1)).unwrap();
-        assert!(why.contains("t.dlq"), "{why}");
+        let late = start + FAILING_LIMIT + Duration::from_secs(1);
+        let unknown = KafkaError::MessageProduction(RDKafkaErrorCode::UnknownTopic);
+        let timed_out = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+        let refused = KafkaError::MessageProduction(RDKafkaErrorCode::TopicAuthorizationFailed);
+        let note = |partition, result| current.failing_since.note("t.dlq".into(), partition, result, start);
+        note(Some(2), Err(&refused));
+        assert_eq!(worn_out(&current, late), None, "another producer has no other rights");
+        note(None, Err(&unknown));
+        assert_eq!(worn_out(&current, start + FAILING_LIMIT), None);
+        assert_eq!(worn_out(&current, late).unwrap(), "letters to t.dlq fail for more than 60 s");
+        note(Some(0), Ok(()));
+        assert_eq!(worn_out(&current, late), None, "it is known again");
+        note(Some(1), Err(&timed_out));
+        note(Some(0), Ok(()));
+        assert_eq!(worn_out(&current, late).unwrap(), "letters to t.dlq[1] fail for more than 60 s");
+        note(Some(1), Ok(()));
+        assert_eq!(worn_out(&current, late), None);
     }
 }
