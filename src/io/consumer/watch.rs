@@ -6,7 +6,8 @@
 //! because nothing comes over the connection for longer than any request may take, that is told instead. Nothing is
 //! expected of a partition that is paused, of a broker that is away or throttles, or while the group rebalances; and
 //! whatever moves, a connection that was lost and made again included, begins the wait anew. So only a client that could
-//! deliver, says nothing, and stands still is ever seen waiting for long.
+//! deliver, says nothing, and stands still is ever seen waiting for long. Its threads are looked at besides, whatever they
+//! have to do: a member that has lost its partitions has nothing else to be seen by.
 
 use std::time::{Duration, Instant};
 
