@@ -96,13 +96,16 @@ impl std::fmt::Debug for Current {
     }
 }
 
-/// Topics, and their partitions where these are known, whose letters fail and to which none was written since.
+/// Where letters fail and none was written since.
 ///
 /// librdkafka can go on asking the wrong broker for ever: it takes what it is told of a topic that was made anew for
 /// outdated (<https://github.com/confluentinc/librdkafka/issues/4898>), and may not take a leader back that was away
 /// (<https://github.com/confluentinc/librdkafka/issues/5430>). That is told as a timeout, and other partitions go on.
 #[derive(Clone, Debug, Default)]
-struct FailingSince(Arc<Mutex<BTreeMap<(String, Option<i32>), Instant>>>);
+struct FailingSince(Arc<Mutex<BTreeMap<Place, Instant>>>);
+
+/// A topic, or one partition of it.
+type Place = (String, Option<i32>);
 
 impl FailingSince {
     /// A letter ended so, in that partition if it came to one.

@@ -4,12 +4,13 @@
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -316,7 +317,17 @@ fn observer(servers: &str, group: &str) -> BaseConsumer {
 pub(crate) fn committed(servers: &str, group: &str, topic: &str, partitions: i32) -> Vec<Option<i64>> {
     let mut list = TopicPartitionList::new();
     list.add_partition_range(topic, 0, partitions - 1);
-    let list = observer(servers, group).committed_offsets(list, BOUND).unwrap();
+    let (observer, began) = (observer(servers, group), Instant::now());
+    let list = loop {
+        let looked_up = observer.committed_offsets(list.clone(), BOUND);
+        // A broker that has just begun to keep groups says so at first.
+        let is_early =
+            matches!(&looked_up, Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NotCoordinator));
+        if !is_early || began.elapsed() > BOUND {
+            break looked_up.unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
     let offset = |offset| {
         if let Offset::Offset(offset) = offset { Some(offset) } else { None }
     };
