@@ -170,7 +170,7 @@ fn without_the_right_to_write_the_commit_point_waits_until_it_is_given() {
     produce(&stage.servers, &stage.topic, 0, ["no JSON".to_owned()]);
     let denied = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 6];
     broker.cluster().request_errors(RDKafkaApiKey::Produce, &denied);
-    let worker = stage.worker(&[]);
+    let worker = stage.worker(&[("OMS_SYNC__RETRY__MAX", "5s")]); // six refusals, with waits of up to a minute, may take two
     wait_until("readiness says so", || worker.get("/readyz").1.contains("the right WRITE"));
     assert!(worker.metric(FAILURES).unwrap() > 0.0 && !stage.is_settled(), "the commit point waits");
     settles(&stage, &worker);
