@@ -329,7 +329,7 @@ impl Campaign {
             sizes: oracles::growth(&sizes, from),
             sizes_from: from,
             starts: world.fleet.starts(),
-            names_taken: world.fleet.names_taken.load(std::sync::atomic::Ordering::Relaxed),
+            names_taken: world.fleet.names_taken(),
             no_small_disk: world.kafka.no_small_disk.as_deref(),
         };
         Ok(fs::write(world.folder.join("report.md"), report::write(&facts))?)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 
+use crate::campaign::say;
 use crate::clock::{Clock, wait_until};
 use crate::oracles::Size;
 use crate::processes::{Processes, signal};
@@ -20,8 +21,8 @@ pub(crate) const GROUP: &str = "campaign";
 pub(crate) const TOPIC: &str = "changes";
 /// Session timeout of the workers, and for how long one is frozen that is to lose its partitions.
 pub(crate) const SESSION: Duration = Duration::from_secs(6);
-/// What the last line of such a worker's log says.
-const NAME_TAKEN: &str = "UnreleasedInstanceId";
+/// What the last line of the log of a static member says that Kafka did not let in, or took the name from.
+const NAME_TAKEN: [&str; 2] = ["UnreleasedInstanceId", "FencedInstanceId"];
 const DRAIN_BOUND: Duration = Duration::from_secs(45);
 
 /// How a worker takes part in its group.
@@ -51,8 +52,8 @@ pub(crate) struct Fleet {
     slots: Vec<Mutex<Slot>>,
     /// How often workers were started, by how they take part.
     starts: Mutex<std::collections::BTreeMap<Membership, u64>>,
-    /// How often a static member ended at once because its session from before a kill was not over.
-    pub(crate) names_taken: AtomicU64,
+    /// How often a static member ended so.
+    names_taken: [AtomicU64; 2],
     processes: Processes,
 }
 
@@ -85,7 +86,7 @@ impl Fleet {
             first_admin_port,
             slots: (0..slots).map(slot).collect(),
             starts: Mutex::default(),
-            names_taken: AtomicU64::new(0),
+            names_taken: Default::default(),
             processes: processes.clone(),
         };
         fleet.credentials("AK1", "SK1")?;
@@ -141,6 +142,7 @@ impl Fleet {
             ("OMS_SYNC__OMS__CREDENTIALS__DIRECTORY", self.folder.join("credentials").display().to_string()),
             ("OMS_SYNC__ROUTES", json!((0..TASKS).map(route).collect::<Vec<_>>()).to_string()),
             ("OMS_SYNC__ADMIN__LISTEN", self.admin(number)),
+            ("MALLOC_ARENA_MAX", "2".to_owned()), // as in the image
         ]);
         command.envs(SETTINGS.iter().copied());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -197,8 +199,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Workers that have ended by themselves since the last look, and how; those are left out whose name in the group was
-    /// not free yet. They are started again.
+    /// Workers that have ended by themselves since the last look, and how; those are left out whose name in the group is
+    /// another's. They are started again.
     pub(crate) fn ended(&self) -> Vec<String> {
         let mut ended = Vec::new();
         for number in 0..self.len() {
@@ -213,10 +215,14 @@ impl Fleet {
                 drop(slot);
                 let last = fs::read_to_string(self.log(number)).unwrap_or_default();
                 let last = last.lines().last().unwrap_or_default();
-                if membership.stays && last.contains(NAME_TAKEN) {
-                    self.names_taken.fetch_add(1, Ordering::Relaxed);
-                } else {
-                    ended.push(format!("worker {number} ({}) ended with {status}: {last}", membership.name()));
+                let told = format!("worker {number} ({}) ended with {status}: {last}", membership.name());
+                let excused = membership.stays && status.code() == Some(2);
+                match NAME_TAKEN.iter().position(|code| excused && last.contains(code)) {
+                    Some(code) => {
+                        say(&told);
+                        self.names_taken[code].fetch_add(1, Ordering::Relaxed);
+                    }
+                    None => ended.push(told),
                 }
                 if let Err(error) = self.start(number, membership) {
                     ended.push(format!("worker {number} cannot be started again: {error:#}"));
@@ -257,6 +263,11 @@ impl Fleet {
 
     pub(crate) fn runs(&self, number: usize) -> bool {
         self.slot(number).child.is_some()
+    }
+
+    /// How often a static member ended because Kafka did not let it in, and because Kafka took its name away.
+    pub(crate) fn names_taken(&self) -> [u64; 2] {
+        self.names_taken.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// How often workers were started, by how they take part.

@@ -8,8 +8,9 @@ use super::story::{Ms, Story, TICK, What};
 /// How long after a fault was healed it explains that the answer to what was accepted, or its commit, was lost: a session
 /// timeout, a rebalance.
 const EXPLAINS_FOR: Ms = 60_000;
-/// Longest that an answer is under way.
+/// Longest that an answer is under way, and how long before a fault of OMS a request arrived whose answer it may still meet.
 const ANSWER: Ms = 1_000;
+const UNDER_WAY: Ms = 300;
 /// Share of the rate before that counts as back, and the span that it must hold for.
 const BACK: f64 = 0.9;
 const BACK_FOR: Ms = 2_000;
@@ -103,10 +104,10 @@ fn cause(faults: &mut [Injected], before: Ms, at: Ms) -> Option<&mut Injected> {
     let is_of_oms = |fault: &Injected| fault.kind.contains("OMS");
     let met = |fault: &Injected| {
         let over = fault.to.is_some_and(|to| to.saturating_add(ANSWER) < before);
-        fault.repeats && is_of_oms(fault) && fault.from <= before && !over
+        fault.repeats && is_of_oms(fault) && fault.from <= before + UNDER_WAY && !over
     };
     if faults.iter().any(met) {
-        return latest(faults, (before, before), met);
+        return latest(faults, (before, before + UNDER_WAY), met);
     }
     latest(faults, (before, at), |fault| fault.repeats && !is_of_oms(fault))
 }

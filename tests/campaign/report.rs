@@ -21,7 +21,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) sizes: Option<(Size, Size)>,
     pub(crate) sizes_from: Ms,
     pub(crate) starts: Vec<(String, u64)>,
-    pub(crate) names_taken: u64,
+    pub(crate) names_taken: [u64; 2],
     pub(crate) no_small_disk: Option<&'a str>,
 }
 
@@ -88,10 +88,10 @@ fn head(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
     )?;
     let starts: Vec<_> = facts.starts.iter().map(|(how, count)| format!("{how}: {count}")).collect();
     writeln!(text, "- Workers were started as members by {}.", starts.join("; "))?;
+    let [held, taken] = facts.names_taken;
     writeln!(
         text,
-        "- Static members ended with 2 at once {} times, because Kafka held their name until the session from before their kill was over.",
-        facts.names_taken
+        "- Static members ended with 2 at once {held} times, because Kafka held their name until the session from before their kill was over, and {taken} times because Kafka took them for another process of that name (`FencedInstanceId`)."
     )?;
     let settings: Vec<_> = SETTINGS.iter().map(|(name, value)| format!("`{name}={value}`")).collect();
     writeln!(text, "- Where the workers differ from the defaults: {}.", settings.join(", "))?;

@@ -11,8 +11,8 @@ pub(crate) type Ms = u32;
 pub(crate) const TICK: Ms = 100;
 /// How long after a task is back an answer may still say that it is gone.
 const GONE_SLACK: Ms = 20_000;
-/// Violations that are kept word for word.
-const MAX_TOLD: usize = 200;
+/// Violations of each kind that are kept word for word.
+const MAX_TOLD: u64 = 100;
 
 const NEVER: Ms = Ms::MAX;
 
@@ -139,8 +139,9 @@ impl What {
 
 impl Story {
     pub(crate) fn violate(&mut self, at: Ms, what: What, told: String) {
-        *self.violations_by_kind.entry(what.name()).or_default() += 1;
-        if self.violations.len() < MAX_TOLD {
+        let count = self.violations_by_kind.entry(what.name()).or_default();
+        *count += 1;
+        if *count <= MAX_TOLD {
             self.violations.push(Violation { at, what, told });
         }
     }

@@ -144,16 +144,18 @@ fn a_key_that_is_accepted_more_often_than_it_was_written_is_counted_and_given_to
     assert_eq!(oracles::too_many(&mut [100], &mut [150, 300, 200]), [(150, 200), (200, 300)]);
     assert_eq!(oracles::too_many(&mut [100, 250], &mut [150, 300]), []);
     assert_eq!(oracles::too_many(&mut [100, 400], &mut [150, 300]), [(150, 300)]);
-    let mut story = story(&[expected(Kind::Plain, 1, 1), expected(Kind::Plain, 2, 1)]);
-    for (key, at) in [(1, 1_100), (1, 90_000), (2, 500_000), (2, 500_100)] {
+    let mut story = story(&[1, 2, 3].map(|key| expected(Kind::Plain, key, 1)));
+    for (key, at) in [(1, 1_100), (1, 90_000), (2, 500_000), (2, 500_100), (3, 699_900), (3, 700_200)] {
         accept(&mut story, key, at);
     }
     let mut faults = [
         Injected { to: Some(1_300), ..Injected::new("kill", 1_200, true) },
         Injected { to: Some(1_500), ..Injected::new("503", 1_400, false) },
+        Injected { to: Some(701_000), ..Injected::new("OMS: reset during the answer", 700_000, true) },
     ];
-    assert_eq!(oracles::duplicates(&mut story, &mut faults), 2);
+    assert_eq!(oracles::duplicates(&mut story, &mut faults), 3);
     assert_eq!((faults[0].duplicates, faults[1].duplicates), (1, 0), "a 503 repeats nothing");
+    assert_eq!(faults[2].duplicates, 1, "the answer to a request from just before it was under way");
     assert_eq!(story.count_of(What::UnexplainedDuplicate), 1);
 }
 
