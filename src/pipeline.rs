@@ -53,6 +53,7 @@ mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::vec;
 
 use bytes::Bytes;
 
@@ -237,8 +238,8 @@ pub struct Effects {
 /// What was read, in order.
 #[derive(Debug)]
 enum Read {
-    /// A record, with the epoch of its partition's assignment.
-    Record(u64, Incoming),
+    /// Records, each with the epoch of its partition's assignment.
+    Records(vec::IntoIter<(u64, Incoming)>),
     /// All below that offset of a partition.
     End(PartitionName, u64, i64),
 }
@@ -248,7 +249,7 @@ enum Read {
 pub struct Pipeline {
     settings: Settings,
     random: fastrand::Rng,
-    /// Read, but the budget does not allow it in yet.
+    /// Read, but not let in yet.
     intake: VecDeque<Read>,
     budget: Budget,
     partitions: Partitions,
@@ -315,7 +316,7 @@ impl Pipeline {
             Input::Assigned(partitions) => self.assigned(partitions, out),
             Input::Revoked(names) => self.revoked(&names, now),
             Input::Lost(names) => self.lost(&names),
-            Input::Records(records) => self.intake.extend(records.into_iter().map(|(epoch, r)| Read::Record(epoch, r))),
+            Input::Records(records) => self.intake.push_back(Read::Records(records.into_iter())),
             Input::Ended(name, epoch, offset) => self.intake.push_back(Read::End(name, epoch, offset)),
             Input::Answered(id, answer) => self.answered(id, answer, now, out),
             Input::TaskStands(task, standing) => self.task_stands(&task, standing, now, out),
@@ -326,6 +327,9 @@ impl Pipeline {
             Input::Credentials(news) => self.credentials_changed(news, now, out),
             Input::Tick => {}
             Input::Drain => self.begin_drain(now),
+        }
+        if self.is_full() {
+            self.dispatch(now, out); // an answer's place is taken before it is looked at whether more is needed
         }
         self.admit_all(now);
         self.condemn_stopped(now, out);
@@ -357,7 +361,7 @@ impl Pipeline {
         times.into_iter().flatten().min()
     }
 
-    /// Whether records wait for the budget. As long as they do, no more should be read.
+    /// Whether records wait to be let in. As long as they do, no more should be read.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !self.intake.is_empty()

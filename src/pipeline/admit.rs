@@ -1,5 +1,7 @@
 //! From read to waiting: the budget lets a record in, its ledger takes it down, its changes join or become entries.
 
+use std::vec;
+
 use super::budget::CHANGE_BYTES;
 use super::entry::{Entry, PartitionIx, RecordRef, TaskIx};
 use super::failure::{Failure, Failures};
@@ -9,31 +11,50 @@ use super::ledger::{Outcome, Slot};
 use super::time::Time;
 use super::{Effect, Effects, Pipeline, Read};
 
+/// While all requests are out that may be, no more is let in once so many full events are ready for each of them and
+/// [`AHEAD_SHARE`] of the budget is used: it could not be sent sooner.
+pub(super) const READ_AHEAD: usize = 2;
+/// Below that part of the budget reading goes on, so that changes of the same key can still meet.
+const AHEAD_SHARE: usize = 4;
+
 impl Pipeline {
-    /// Lets records in, in the order in which they were read, until the budget is spent.
+    /// Lets records in, in the order in which they were read, until the budget is spent or enough is ready to be sent.
     pub(super) fn admit_all(&mut self, now: Time) {
-        while let Some(read) = self.intake.front() {
-            if !self.may_enter(read) {
-                return;
-            }
-            match self.intake.pop_front() {
-                Some(Read::Record(epoch, incoming)) => {
-                    if let Some(ix) = self.partition_of(epoch, &incoming) {
-                        self.admit(ix, incoming, now);
-                    } // else of an assignment that is over: its next owner reads it again
+        while let Some(read) = self.intake.pop_front() {
+            match read {
+                Read::End(name, epoch, offset) => self.ended(&name, epoch, offset),
+                Read::Records(mut records) => {
+                    self.admit_some(&mut records, now);
+                    if records.len() > 0 {
+                        return self.intake.push_front(Read::Records(records));
+                    }
                 }
-                Some(Read::End(name, epoch, offset)) => self.ended(&name, epoch, offset),
-                None => return,
             }
         }
     }
 
-    fn may_enter(&self, read: &Read) -> bool {
-        let Read::Record(epoch, incoming) = read else { return true };
+    fn admit_some(&mut self, records: &mut vec::IntoIter<(u64, Incoming)>, now: Time) {
+        while let Some((epoch, incoming)) = records.as_slice().first() {
+            let partition = self.partition_of(*epoch, incoming);
+            if partition.is_some() && !self.may_enter(incoming) {
+                return;
+            }
+            let incoming = records.next().map(|(_, incoming)| incoming);
+            if let (Some(ix), Some(incoming)) = (partition, incoming) {
+                self.admit(ix, incoming, now);
+            } // else of an assignment that is over: its next owner reads it again
+        }
+    }
+
+    fn may_enter(&self, incoming: &Incoming) -> bool {
         let (changes, bytes) = charge_of(incoming);
         let mut tasks = incoming.changes.iter().map(|(task, _)| task);
-        let fits = self.budget.admits(changes, bytes) && self.tasks.admits(&mut tasks, &self.settings);
-        fits || self.partition_of(*epoch, incoming).is_none()
+        !self.has_enough() && self.budget.admits(changes, bytes) && self.tasks.admits(&mut tasks, &self.settings)
+    }
+
+    pub(super) fn has_enough(&self) -> bool {
+        let max = self.settings.max_in_flight;
+        self.flight.len() >= max && self.tasks.ready() >= READ_AHEAD * max && self.budget.is_used_above(AHEAD_SHARE)
     }
 
     fn partition_of(&self, epoch: u64, incoming: &Incoming) -> Option<PartitionIx> {

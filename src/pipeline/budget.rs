@@ -26,6 +26,12 @@ impl Budget {
         fits || (self.changes == 0 && self.bytes == 0)
     }
 
+    /// Whether more than one part of so many is in use.
+    #[must_use]
+    pub fn is_used_above(&self, parts: usize) -> bool {
+        self.changes > self.max_changes / parts || self.bytes > self.max_bytes / parts
+    }
+
     /// A record was taken in.
     pub fn charge(&mut self, changes: usize, bytes: usize) {
         self.changes += changes;

@@ -3,6 +3,7 @@
 
 use smallvec::SmallVec;
 
+use super::admit::READ_AHEAD;
 use super::discovery::Discovery;
 use super::entry::TaskIx;
 use super::event::{Event, Origin};
@@ -68,6 +69,7 @@ impl Pipeline {
             let readiness = self.readiness(ix, now);
             self.tasks.schedule(ix, readiness);
         }
+        self.tasks.count_ready(ix, self.settings.max_keys, READ_AHEAD);
     }
 
     fn readiness(&mut self, ix: TaskIx, now: Time) -> Readiness {

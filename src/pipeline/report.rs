@@ -126,7 +126,7 @@ pub struct Report {
     pub routes: Option<RoutesReport>,
     /// The request rate.
     pub pace: PaceReport,
-    /// Whether records wait for the budget.
+    /// Whether records wait for the budget, or for a task that becomes idle.
     pub full: bool,
     /// Whether the worker is on its way out.
     pub draining: bool,
@@ -169,7 +169,7 @@ impl Pipeline {
                 paused_until: self.pace.not_before(),
                 gated: self.gate.is_some() && self.tasks.any_queued(),
             },
-            full: self.is_full(),
+            full: self.is_full() && !self.has_enough(),
             draining: self.is_draining(),
             oldest_submission: self.flight.iter().map(|(_, sent)| sent.at).min(),
             oldest_letter: self.letters.oldest_out(),

@@ -59,6 +59,8 @@ pub struct Task {
     /// What it did since the last report.
     pub counts: TaskCounts,
     queued: bool,
+    /// Its part of [`Tasks::ready`].
+    ready: usize,
     timer: Option<Time>,
 }
 
@@ -101,6 +103,7 @@ impl Task {
             charged: (0, 0),
             counts: TaskCounts::default(),
             queued: false,
+            ready: 0,
             timer: None,
         }
     }
@@ -186,6 +189,7 @@ pub struct Tasks {
     by_id: FxHashMap<TaskId, TaskIx>,
     queue: VecDeque<TaskIx>,
     timers: BTreeSet<(Time, TaskIx)>,
+    ready: usize,
     /// What tasks did since the last report whose state is gone.
     pub departed: Vec<(TaskId, TaskCounts)>,
 }
@@ -235,6 +239,7 @@ impl Tasks {
             self.departed.push((task.id, task.counts));
         }
         self.queue.retain(|queued| *queued != ix);
+        self.ready -= task.ready;
         if let Some(timer) = task.timer {
             self.timers.remove(&(timer, ix));
         }
@@ -277,6 +282,22 @@ impl Tasks {
     #[must_use]
     pub fn any_queued(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// Counts the full events anew that wait for a task's turn. Of a task that may have few requests more, few count: its
+    /// answers may be slow, and nobody else is to wait for them.
+    pub fn count_ready(&mut self, ix: TaskIx, max_keys: usize, per_request: usize) {
+        let task = &mut self.table[ix];
+        let slots = if task.queued { task.pressure.limit().saturating_sub(task.in_flight) } else { 0 };
+        let ready = (task.pending.sendable() / max_keys).min(per_request * slots);
+        self.ready = self.ready - task.ready + ready;
+        task.ready = ready;
+    }
+
+    /// Full events of all tasks in the queue, as they were counted when something changed for them.
+    #[must_use]
+    pub const fn ready(&self) -> usize {
+        self.ready
     }
 
     /// A task whose moment has come.

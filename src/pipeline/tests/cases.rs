@@ -283,3 +283,39 @@ fn a_record_waits_for_every_part_of_a_letter_that_was_too_large() {
     assert_eq!(desk.uncommitted(), [0, 0]);
     assert_eq!(desk.pipeline.letters.under_way(), 0);
 }
+
+#[test]
+fn reading_waits_while_every_request_is_out_and_two_full_events_are_ready_for_each() {
+    let keys: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let desk_with = |budget| {
+        let mut desk = Desk::new(|settings| (settings.max_in_flight, settings.max_unsettled_changes) = (4, budget));
+        desk.read(0, "a", &["first"]);
+        desk.answer(ACCEPTED); // its credentials are known to be good
+        desk.read(0, "a", &keys); // three requests, which is all that one task gets
+        desk.read(0, "b", &keys[..10]);
+        desk.read(0, "b", &keys[50..]);
+        desk.read(1, "c", &keys);
+        assert_eq!(desk.out.len(), 4);
+        desk
+    };
+    let mut desk = desk_with(400);
+    let (a, b, c) = (100, 60, 40);
+    assert_eq!(
+        desk.pipeline.report().unsettled.0,
+        a + b + c,
+        "what waits for the first task's own answers counts little"
+    );
+    assert!(desk.pipeline.is_full());
+    let mut accepted = 0;
+    while !desk.out.is_empty() {
+        accepted += desk.answer(ACCEPTED).len();
+    }
+    assert_eq!((accepted, desk.pipeline.is_full()), (260, false));
+    assert!(!desk_with(4 * 260).pipeline.is_full(), "a quarter of the budget is not used");
+    let mut desk = desk_with(400);
+    while !desk.out.is_empty() {
+        desk.answer(UNAUTHORIZED);
+    }
+    assert_eq!(desk.pipeline.report().unsettled.0, 260, "no answer is on its way that it could wait for");
+}
