@@ -19,9 +19,9 @@ mod waits;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use rustc_hash::FxHashSet;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::MissedTickBehavior;
@@ -54,6 +54,8 @@ use publish::Publisher;
 
 /// How often metrics, probes and `/status` are brought up to date.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+/// Most answers that one turn of the loop takes in, so that nothing else waits for long.
+const ANSWERS_A_TURN: usize = 64;
 /// Share of `shutdown.drain_timeout` that leaving the group may take after the last commit.
 const LEAVE_SHARE: f64 = 0.1;
 
@@ -179,7 +181,7 @@ impl Worker {
                         return Ok(Ended::DeadlinePassed);
                     }
                 },
-                Some(answered) = self.submissions.next() => self.answered(answered),
+                Some(answered) = self.submissions.next() => self.answers(answered),
                 Some(written) = self.letters.next() => self.written(written),
                 Some((task, standing)) = self.inquiries.next() => self.step(Input::TaskStands(task, standing)),
                 Some(listed) = self.listings.next() => self.step(Input::Listed(listed)),
@@ -266,6 +268,18 @@ impl Worker {
             }
             Effect::Drained { unanswered } => self.drained = Some(unanswered),
             Effect::Notice(notice) => notices::log(&notice),
+        }
+    }
+
+    /// Takes in an answer and those that are there as well, which is cheaper than a turn of the loop for each.
+    fn answers(&mut self, first: Answered) {
+        self.answered(first);
+        for _ in 1..ANSWERS_A_TURN {
+            if self.drained.is_some() {
+                return;
+            }
+            let Some(Some(answered)) = self.submissions.next().now_or_never() else { return };
+            self.answered(answered);
         }
     }
 

@@ -20,6 +20,7 @@ impl Worker {
                 self.metrics.rebalances(RebalanceKind::Assign).inc();
                 self.publisher.joined(!partitions.is_empty());
                 self.step(Input::Assigned(parts::assigned(partitions)));
+                self.publish(); // it may be ready
             }
             ConsumerEvent::Revoked(partitions) => {
                 info!(partitions = %parts::list(&partitions), "revoked; settling what is under way");
