@@ -53,7 +53,7 @@ impl Settings {
         consumer.remove("group.instance.id"); // that of a worker
         let mut producer = worker::producer(config).client_config();
         producer.set("client.id", CLIENT_ID).set("allow.auto.create.topics", "false");
-        let client = Client::named(consumer.get("sasl.username"));
+        let client = Client::new(&config.kafka.brokers, consumer.get("sasl.username"));
         Self { consumer, producer, client }
     }
 }

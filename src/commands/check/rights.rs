@@ -7,18 +7,30 @@ use crate::io::fault::Fault;
 /// Who asks, for the commands that a remedy names.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
+    brokers: String,
     principal: Option<String>,
 }
 
 impl Client {
-    pub(super) fn named(user: Option<&str>) -> Self {
-        Self { principal: user.map(|user| format!("User:{user}")) }
+    pub(super) fn new(brokers: &str, user: Option<&str>) -> Self {
+        Self { brokers: brokers.split_whitespace().collect(), principal: user.map(|user| format!("User:{user}")) }
     }
 
     /// The command that grants a right; `resource` as `kafka-acls.sh` takes it.
     pub(super) fn grant(&self, operation: &str, resource: &str) -> String {
         let principal = self.principal.as_deref().unwrap_or("User:NAME");
-        format!("grant it: kafka-acls.sh --add --allow-principal {principal} --operation {operation} {resource}")
+        format!(
+            "grant it: kafka-acls.sh --bootstrap-server {} --add --allow-principal {principal} --operation {operation} {resource}",
+            self.brokers
+        )
+    }
+
+    /// The command that makes a topic.
+    pub(super) fn create(&self, topic: &str, partitions: u32) -> String {
+        format!(
+            "make it: kafka-topics.sh --bootstrap-server {} --create --topic {topic} --partitions {partitions}",
+            self.brokers
+        )
     }
 }
 
@@ -127,7 +139,7 @@ mod tests {
     }
 
     fn client() -> Client {
-        Client::named(None)
+        Client::new("b:9092", None)
     }
 
     #[test]
@@ -135,7 +147,9 @@ mod tests {
         let write = |outcome| write("t.dlq", &outcome, &client());
         assert_eq!(write(Err(fault("InvalidRequiredAcks"))).state, State::Ok);
         let denied = write(Err(fault("TopicAuthorizationFailed")));
-        assert!(denied.remedy.unwrap().contains("--allow-principal User:NAME --operation WRITE --topic t.dlq"));
+        assert!(denied.remedy.unwrap().contains(
+            "kafka-acls.sh --bootstrap-server b:9092 --add --allow-principal User:NAME --operation WRITE --topic t.dlq"
+        ));
         assert_eq!(write(Err(fault("OperationTimedOut"))).state, State::Failed);
         let taken = write(Ok(7));
         assert!(taken.state == State::Warning && taken.seen.contains("offset 7"), "a record is never left silently");
@@ -143,14 +157,14 @@ mod tests {
 
     #[test]
     fn a_commit_for_a_partition_that_does_not_exist_proves_the_right_to_commit() {
-        let check = |commit: Result<(), Fault>| group("g", Ok(()), Some(&commit), &Client::named(None));
+        let check = |commit: Result<(), Fault>| group("g", Ok(()), Some(&commit), &Client::new("b:9092", None));
         assert_eq!(check(Err(fault("UnknownTopicOrPartition"))).state, State::Ok);
         let denied = check(Err(fault("GroupAuthorizationFailed")));
         assert!(denied.remedy.is_some_and(|remedy| remedy.contains("READ --group g")));
         assert_eq!(check(Err(fault("TopicAuthorizationFailed"))).state, State::Failed);
         assert_eq!(check(Ok(())).state, State::Warning);
         let denied = fault("GroupAuthorizationFailed");
-        assert_eq!(group("g", Err(&denied), None, &Client::named(None)).state, State::Failed);
+        assert_eq!(group("g", Err(&denied), None, &Client::new("b:9092", None)).state, State::Failed);
     }
 
     #[test]

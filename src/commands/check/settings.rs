@@ -64,7 +64,8 @@ fn endpoint(config: &Config) -> Finding {
             "write https://",
         );
     }
-    Finding::ok("oms.endpoint", endpoint)
+    let note = if endpoint.starts_with("http:") { ", not encrypted (loopback)" } else { "" };
+    Finding::ok("oms.endpoint", format!("{endpoint}{note}"))
 }
 
 fn in_flight(config: &Config, open_files: Option<u64>) -> Finding {

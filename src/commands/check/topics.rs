@@ -68,7 +68,7 @@ pub(super) fn existence(
                 };
                 Finding::failed(check, seen, client.grant(operation, &format!("--topic {name}")))
             }
-            _ => Finding::failed(check, "does not exist", creation(name, role)),
+            _ => Finding::failed(check, "does not exist", creation(name, role, client)),
         };
     };
     if let Some(fault) = &topic.error {
@@ -96,12 +96,12 @@ pub(super) fn existence(
     Finding::ok(check, format!("{partitions} of {copies}"))
 }
 
-fn creation(name: &str, role: Role) -> String {
+fn creation(name: &str, role: Role, client: &Client) -> String {
     let (partitions, why) = match role {
         Role::Source => (12, "as many workers as partitions can work"),
         Role::DeadLetter => (3, "give it a larger max.message.bytes than its source topic"),
     };
-    format!("make it: kafka-topics.sh --create --topic {name} --partitions {partitions} ({why})")
+    format!("{} ({why})", client.create(name, partitions))
 }
 
 /// Whether every dead letter of a source topic fits into its dead-letter topic and stays there. `replicas` are those of
@@ -161,7 +161,7 @@ mod tests {
 
     fn existence_of(found: Option<&Topic>, code: &str) -> Finding {
         let asked = Fault { code: code.to_owned(), text: String::new() };
-        existence("t", Role::Source, found, Some(&asked), &Client::named(Some("worker")))
+        existence("t", Role::Source, found, Some(&asked), &Client::new("b:9092", Some("worker")))
     }
 
     #[test]
