@@ -28,9 +28,9 @@ for ((n = 0; n < BUCKETS; n++)); do
 done
 routes=$(IFS=,; echo "[${ROUTES[*]}]")
 
-# generate RECORDS: each its own key.
+# generate RECORDS [ARGUMENT]...: each its own key.
 generate() {
-  "$BIN" generate --brokers "$BROKERS" --topic "$TOPIC" --format aws-s3 --records "$1" --buckets "$BUCKETS" --seed 1 > "$WORK/generated"
+  "$BIN" generate --brokers "$BROKERS" --topic "$TOPIC" --format aws-s3 --records "$1" --buckets "$BUCKETS" --seed 1 "${@:2}" > "$WORK/generated"
 }
 
 # simulator ARGUMENT...: sets OMS.

@@ -7,7 +7,7 @@
 # topic $TOPIC (with the partitions, empty) is there already. Environment of the worker may be added: OMS_SYNC__...
 set -euo pipefail
 cd "$(dirname "$0")/.."
-RECORDS=${1:-1000000} LATENCY=${2:-0ms} PARTITIONS=${3:-12} BUCKETS=8
+RECORDS=${1:-1000000} LATENCY=${2:-0ms} PARTITIONS=${3:-12} BUCKETS=${BUCKETS:-8}
 PORT=${ADMIN_PORT:-19465}
 . benches/stand.sh
 simulator --latency "$LATENCY"

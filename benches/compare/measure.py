@@ -1,11 +1,14 @@
 """One contender over one topic: a fresh simulator, the contender, and what the kernel and the simulator tell of them."""
+import contextlib
 import json
 import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -59,6 +62,40 @@ class Simulator:
         self.process.wait()
 
 
+class Tls:
+    """stunnel before a simulator: neither contender pays for the other end of its TLS."""
+
+    def __init__(self, simulator):
+        self.folder = tempfile.TemporaryDirectory()
+        self.certificate = f"{self.folder.name}/certificate.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+             "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE",
+             "-keyout", f"{self.folder.name}/key.pem", "-out", self.certificate], check=True, capture_output=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        behind = simulator.endpoint.partition("://")[2]
+        with open(f"{self.folder.name}/stunnel.conf", "w") as conf:
+            conf.write(f"foreground = yes\npid =\n[oms]\naccept = {address}\nconnect = {behind}\n"
+                       f"cert = {self.certificate}\nkey = {self.folder.name}/key.pem\n")
+        self.process = subprocess.Popen(["stunnel", conf.name], stderr=subprocess.DEVNULL)
+        self.endpoint = f"https://{address}"
+        while True:
+            try:
+                socket.create_connection((address.split(":")[0], int(address.split(":")[1]))).close()
+                return
+            except OSError:
+                if self.process.poll() is not None:
+                    sys.exit(f"stunnel ended with {self.process.returncode}")
+                time.sleep(0.05)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        self.folder.cleanup()
+
+
 def tree(pid):
     """A process and all that it has started."""
     found = [pid]
@@ -101,9 +138,21 @@ def environment(contender, brokers, topic, group, endpoint, setting):
 
 def measure(contender, worker, brokers, topic, records, setting, log):
     """Runs a contender until every key is accepted, then ends it and looks at the ledger."""
-    simulator = Simulator(worker, setting.latency)
+    with contextlib.ExitStack() as running:
+        simulator = Simulator(worker, setting.latency)
+        running.callback(simulator.stop)
+        tls = Tls(simulator) if setting.tls else None
+        if tls:
+            running.callback(tls.stop)
+        return run(contender, brokers, topic, records, setting, log, simulator, tls)
+
+
+def run(contender, brokers, topic, records, setting, log, simulator, tls):
+    """The contender's part of it."""
     group = f"{topic}-{contender.name}-{time.time_ns()}"
-    told = environment(contender, brokers, topic, group, simulator.endpoint, setting)
+    told = environment(contender, brokers, topic, group, (tls or simulator).endpoint, setting)
+    if tls:
+        told["OMS_SYNC__OMS__CA_FILE"] = tls.certificate
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen([str(part) for part in contender.command], cwd=contender.directory, env=told,
                                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -118,7 +167,6 @@ def measure(contender, worker, brokers, topic, records, setting, log):
     finally:
         process.kill()
         process.wait()
-        simulator.stop()
     if contender.name in ("floor", "worker") and code != 0:
         sys.exit(f"{contender.name} ended with {code}: see {log.name}")
     if len(entries) != records:

@@ -33,15 +33,17 @@ class Setting:
     latency: str
     in_flight: int
     worker: dict = field(default_factory=dict)
+    tls: bool = False  # for floor and worker only
 
     @property
     def title(self):
-        return f"{self.latency} OMS latency, {self.in_flight} in flight"
+        return f"{self.latency} OMS latency, {self.in_flight} in flight{', TLS' if self.tls else ''}"
 
 
 SETTINGS = {
     "0ms": Setting("0ms", 64),
     "20ms": Setting("20ms", 256, {"OMS_SYNC__OMS__MAX_IN_FLIGHT": "256", "OMS_SYNC__OMS__MAX_IN_FLIGHT_PER_TASK": "256"}),
+    "tls": Setting("0ms", 64, tls=True),
 }
 
 
@@ -49,7 +51,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--settings", default=",".join(SETTINGS), help="which of " + ", ".join(SETTINGS))
+    parser.add_argument("--settings", default="0ms,20ms", help="which of " + ", ".join(SETTINGS) + "; tls needs openssl and stunnel")
     parser.add_argument("--peers", default=",".join(prepare.PEER_KINDS), help="which of %(default)s, or nothing")
     parser.add_argument("--brokers", help="host:port of a Kafka that runs already, with the topic in it")
     parser.add_argument("--topic", default=f"compare-{os.getpid()}")
@@ -107,10 +109,13 @@ def rounds(chosen, contenders, worker, brokers, log):
         for name in names:
             shares.append(busy())
             for contender in contenders[turn:] + contenders[:turn]:
+                if SETTINGS[name].tls and contender.name not in ("floor", "worker"):
+                    continue
                 result = measure.measure(contender, worker, brokers, chosen.topic, chosen.records, SETTINGS[name], log)
                 results[name][contender.name].append(result)
                 print(f"round {number + 1}, {name}, {contender.name}: {result}", file=sys.stderr)
-    return {SETTINGS[name].title: found for name, found in results.items()}, shares
+    measured = {name: {who: some for who, some in found.items() if some} for name, found in results.items()}
+    return {SETTINGS[name].title: found for name, found in measured.items()}, shares
 
 
 def machine():
