@@ -81,18 +81,16 @@ pub(crate) fn wrong_letters(story: &mut Story, faults: &mut [Injected]) {
     }
 }
 
-/// Arrivals of a key beyond the number of records that had it by then, each after the arrival before it. Records of one key
+/// Places among the sorted arrivals of a key that are beyond the number of records that had it by then. Records of one key
 /// may share a request, so this says at least how many were too many.
-pub(crate) fn too_many(appended: &mut [Ms], arrivals: &mut [Ms]) -> Vec<(Ms, Ms)> {
+pub(crate) fn too_many(appended: &mut [Ms], arrivals: &mut [Ms]) -> Vec<usize> {
     appended.sort_unstable();
     arrivals.sort_unstable();
-    let mut excess = 0;
     let mut found = Vec::new();
     for (index, at) in arrivals.iter().enumerate() {
         let wanted = appended.partition_point(|appended| appended <= at);
-        if index + 1 - excess > wanted {
-            excess += 1;
-            found.push((arrivals[index.saturating_sub(1)], *at));
+        if index + 1 - found.len() > wanted {
+            found.push(index);
         }
     }
     found
@@ -123,12 +121,20 @@ pub(crate) fn duplicates(story: &mut Story, faults: &mut [Injected]) -> u64 {
     }
     let mut count = 0;
     for (key, mut arrivals) in again {
-        for (before, at) in too_many(appended.entry(key).or_default(), &mut arrivals) {
+        let mut lost = vec![false; arrivals.len()];
+        for index in too_many(appended.entry(key).or_default(), &mut arrivals) {
             count += 1;
-            if let Some(fault) = cause(faults, before, at) {
+            let at = arrivals[index];
+            // Another record's acceptance may stand between one whose answer was lost and the one that repeats it.
+            let explains = |earlier: &usize| !lost[*earlier] && cause(faults, arrivals[*earlier], at).is_some();
+            let repeated = (0..index).rev().find(explains);
+            if let Some(earlier) = repeated
+                && let Some(fault) = cause(faults, arrivals[earlier], at)
+            {
+                lost[earlier] = true;
                 fault.duplicates += 1;
             } else {
-                let told = format!("key {key}, after {:.1} s", f64::from(before) / 1_000.0);
+                let told = format!("key {key}, accepted at {arrivals:?} ms");
                 story.violate(at, What::UnexplainedDuplicate, told);
             }
         }
