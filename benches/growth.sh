@@ -17,17 +17,17 @@ for ((round = 0; round < ROUNDS; round++)); do
     echo "$shape $cost" | tee -a "$runs" >&2
   done
 done
-LC_ALL=C sort "$runs" | awk '
-  function end() { if (shape != "") { order[++shapes] = shape; m[shape] = all[int((n + 1) / 2)]; low[shape] = all[1]; high[shape] = all[n] } }
-  $1 != shape { end(); shape = $1; n = 0 }
-  { all[++n] = $2; for (i = n; i > 1 && all[i] < all[i - 1]; i--) { t = all[i]; all[i] = all[i - 1]; all[i - 1] = t } }
+LC_ALL=C sort -k1,1 -k2,2g "$runs" | awk '
+  { if ($1 != shape) { order[++shapes] = shape = $1; n = 0 } cost[shape, ++n] = $2; runs[shape] = n }
+  function median(shape) { return cost[shape, int((runs[shape] + 1) / 2)] }
   END {
-    end()
-    for (s in m) if (!least || m[s] < least) least = m[s]
+    least = median(order[1])
+    for (i = 2; i <= shapes; i++) if (median(order[i]) < least) least = median(order[i])
     print "| tasks | partitions | CPU us/key | lowest-highest | above the smallest |"
     print "|---|---|---|---|---|"
     for (i = 1; i <= shapes; i++) {
-      split(order[i], part, "x")
-      printf "| %d | %d | %.1f | %.1f-%.1f | %.0f %% |\n", part[1], part[2], m[order[i]], low[order[i]], high[order[i]], 100 * (m[order[i]] / least - 1)
+      shape = order[i]
+      split(shape, part, "x")
+      printf "| %d | %d | %.1f | %.1f-%.1f | %.0f %% |\n", part[1], part[2], median(shape), cost[shape, 1], cost[shape, runs[shape]], 100 * (median(shape) / least - 1)
     }
   }'

@@ -12,15 +12,9 @@ PORT=${ADMIN_PORT:-19467}
 simulator --latency "$LATENCY"
 worker worker "$PORT"
 WORKER=$!
-wait_for() {
-  until [ "$(metric "$PORT" "$1")" -ge "$2" ]; do
-    kill -0 $WORKER || { cat "$WORK/worker"; exit 1; }
-    sleep 0.2
-  done
-}
-wait_for oms_sync_assigned_partitions "$PARTITIONS"
+wait_for "$PORT" oms_sync_assigned_partitions "$PARTITIONS"
 generate $((RATE * SECONDS_)) --rate "$RATE"
-wait_for oms_sync_keys_accepted_total $((RATE * SECONDS_))
+wait_for "$PORT" oms_sync_keys_accepted_total $((RATE * SECONDS_))
 echo "| records/s | OMS latency | keys | keys/event | within 0.1 s | within 0.25 s | within 0.5 s |"
 echo "|---|---|---|---|---|---|---|"
 curl -sf "http://127.0.0.1:$PORT/metrics" | awk -v rate="$RATE" -v latency="$LATENCY" -F'[" ]' '

@@ -15,17 +15,11 @@ worker worker "$PORT" HUAWEICLOUD_SDK_SK=wrong OMS_SYNC__LIMITS__MAX_UNSETTLED_C
   OMS_SYNC__LIMITS__MAX_UNSETTLED_BYTES=64GiB OMS_SYNC__LIMITS__MAX_PENDING_KEYS_PER_TASK=$((2 * RECORDS)) \
   OMS_SYNC__LIMITS__MAX_UNCOMMITTED_RECORDS=$((2 * RECORDS))
 WORKER=$!
-wait_for() {
-  until [ "$(metric "$PORT" "$1")" -ge "$2" ]; do
-    kill -0 $WORKER || { cat "$WORK/worker"; exit 1; }
-    sleep 0.2
-  done
-}
 resident() { awk '/VmRSS/ { print $2 }' "/proc/$WORKER/status"; }
-wait_for oms_sync_assigned_partitions "$PARTITIONS"
+wait_for "$PORT" oms_sync_assigned_partitions "$PARTITIONS"
 empty=$(resident)
 generate "$RECORDS"
-wait_for oms_sync_unsettled_changes "$RECORDS"
+wait_for "$PORT" oms_sync_unsettled_changes "$RECORDS"
 sleep 3 # what was fetched and copied is given back
 bytes=$(grep -o '"bytes":[0-9]*' "$WORK/generated" | grep -o '[0-9]*$')
 awk -v n="$RECORDS" -v empty="$empty" -v full="$(resident)" -v bytes="$bytes" -v peak="$(awk '/VmHWM/ { print $2 }' "/proc/$WORKER/status")" 'BEGIN {

@@ -48,6 +48,14 @@ worker() {
     OMS_SYNC__ADMIN__LISTEN="127.0.0.1:$port" HUAWEICLOUD_SDK_AK=AK HUAWEICLOUD_SDK_SK=SK "${@:3}" "$BIN" run > "$WORK/$name" &
 }
 
+# wait_for PORT NAME N: until that metric of the worker there, whose process id is in $WORKER, is N at least.
+wait_for() {
+  until [ "$(metric "$1" "$2")" -ge "$3" ]; do
+    kill -0 "$WORKER" || { cat "$WORK/worker"; exit 1; }
+    sleep 0.2
+  done
+}
+
 # metric PORT NAME: the sum of a metric of the worker there; 0 while it does not listen.
 metric() {
   { curl -sf "http://127.0.0.1:$1/metrics" || true; } | awk -v name="$2" '$1 == name || index($0, name "{") == 1 { sum += $NF } END { printf "%.0f\n", sum }'

@@ -22,6 +22,7 @@ class Contender:
     environment: dict = field(default_factory=dict)
     directory: Path = ROOT
     ends_itself: bool = False  # the others run until they are stopped
+    is_ours: bool = False
 
 
 def cargo(*arguments):
@@ -37,8 +38,8 @@ def own(records):
     made = cargo("build", "--release", "--features", "floor", "--bins")
     worker, floor = made["oms-sync-worker"], made["floor"]
     return worker, [
-        Contender("floor", [floor, "all"], {"FLOOR_RECORDS": str(records)}, ends_itself=True),
-        Contender("worker", [worker, "run"], {"OMS_SYNC__ADMIN__LISTEN": "127.0.0.1:0"}),
+        Contender("floor", [floor, "all"], {"FLOOR_RECORDS": str(records)}, ends_itself=True, is_ours=True),
+        Contender("worker", [worker, "run"], {"OMS_SYNC__ADMIN__LISTEN": "127.0.0.1:0"}, is_ours=True),
     ]
 
 

@@ -33,7 +33,7 @@ class Setting:
     latency: str
     in_flight: int
     worker: dict = field(default_factory=dict)
-    tls: bool = False  # for floor and worker only
+    tls: bool = False  # with that only the floor and the worker take part
 
     @property
     def title(self):
@@ -102,20 +102,18 @@ def busy():
 def rounds(chosen, contenders, worker, brokers, log):
     """Every contender in turn, each round beginning with another one. Results and how busy others kept the machine."""
     names = chosen.settings.split(",")
-    results = {name: {contender.name: [] for contender in contenders} for name in names}
+    takes_part = {name: [it for it in contenders if it.is_ours or not SETTINGS[name].tls] for name in names}
+    results = {name: {contender.name: [] for contender in takes_part[name]} for name in names}
     shares = []
     for number in range(chosen.rounds):
-        turn = number % len(contenders)
         for name in names:
+            turn = number % len(takes_part[name])
             shares.append(busy())
-            for contender in contenders[turn:] + contenders[:turn]:
-                if SETTINGS[name].tls and contender.name not in ("floor", "worker"):
-                    continue
+            for contender in takes_part[name][turn:] + takes_part[name][:turn]:
                 result = measure.measure(contender, worker, brokers, chosen.topic, chosen.records, SETTINGS[name], log)
                 results[name][contender.name].append(result)
                 print(f"round {number + 1}, {name}, {contender.name}: {result}", file=sys.stderr)
-    measured = {name: {who: some for who, some in found.items() if some} for name, found in results.items()}
-    return {SETTINGS[name].title: found for name, found in measured.items()}, shares
+    return {SETTINGS[name].title: found for name, found in results.items()}, shares
 
 
 def machine():

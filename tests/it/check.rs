@@ -299,7 +299,11 @@ fn a_topic_that_is_missing_fails_and_what_needs_it_is_not_tried() {
     let town = Town::new();
     let missing = unique("missing");
     let checked = town.check(&[("OMS_SYNC__KAFKA__TOPICS", &missing)]);
-    checked.exits(1).is(&format!("topic {missing}"), "failed", " --create --topic");
+    checked.exits(1).is(
+        &format!("topic {missing}"),
+        "failed",
+        &format!("kafka-topics.sh --bootstrap-server {} --create --topic", town.stage.servers),
+    );
     checked.is(&format!("read {missing}"), "not_tried", "see topic").is(
         &format!("write {missing}.dlq"),
         "not_tried",

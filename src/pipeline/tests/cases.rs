@@ -307,7 +307,8 @@ fn reading_waits_while_every_request_is_out_and_two_full_events_are_ready_for_ea
         "what waits for the first task's own answers counts little"
     );
     assert!(desk.pipeline.is_full());
-    let mut accepted = 0;
+    let mut accepted = desk.answer(ACCEPTED).len();
+    assert_eq!(desk.pipeline.report().unsettled.0, 190, "its place is taken by what was ready");
     while !desk.out.is_empty() {
         accepted += desk.answer(ACCEPTED).len();
     }
@@ -318,4 +319,19 @@ fn reading_waits_while_every_request_is_out_and_two_full_events_are_ready_for_ea
         desk.answer(UNAUTHORIZED);
     }
     assert_eq!(desk.pipeline.report().unsettled.0, 260, "no answer is on its way that it could wait for");
+}
+
+#[test]
+fn reading_goes_on_where_what_was_ready_is_lost_while_nothing_is_out() {
+    let keys: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let mut desk = Desk::new(|settings| (settings.max_in_flight, settings.max_unsettled_changes) = (1, 40));
+    desk.read(0, "a", &["first"]);
+    desk.answer(UNAUTHORIZED);
+    desk.read(0, "a", &keys);
+    desk.read(1, "b", &["k"]);
+    desk.step(Input::Lost(vec![name(0)]));
+    desk.wait(Duration::from_mins(1));
+    assert_eq!(desk.out.len(), 1, "the hold is probed");
+    assert_eq!(desk.answer(ACCEPTED), ["k"]);
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::answer::Verdict;
-use super::super::breaker::BreakerLimits;
 use super::super::event::Origin;
 use super::super::*;
 use super::world::*;
@@ -43,16 +42,6 @@ proptest! {
     fn a_commit_point_never_passes_an_unsettled_change_while_tasks_are_listed_and_stop(ops in prop::collection::vec(op(), 1..120)) {
         let mut world = World::discovering();
         world.step(Input::Tick);
-        check_to_the_end(world, ops)?;
-    }
-
-    #[test]
-    fn a_commit_point_never_passes_an_unsettled_change_where_reading_waits_for_answers(
-        ops in prop::collection::vec(op(), 1..120), max_in_flight in 1..4_usize,
-    ) {
-        let mut world = World::new();
-        world.pipeline = Pipeline::new(Settings { max_in_flight, max_unsettled_changes: 60, max_pending_keys_per_task: 40,
-            ..World::settings(BreakerLimits::NONE) });
         check_to_the_end(world, ops)?;
     }
 

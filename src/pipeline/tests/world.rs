@@ -69,7 +69,7 @@ impl World {
         Self::with(BreakerLimits::NONE)
     }
 
-    pub(super) fn settings(breaker: BreakerLimits) -> Settings {
+    fn settings(breaker: BreakerLimits) -> Settings {
         Settings {
             breaker,
             max_keys: MAX_KEYS,
