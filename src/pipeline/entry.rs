@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_million_entries_are_96_megabytes_beside_their_keys() {
-        assert_eq!(size_of::<Entry>(), 96);
+    fn a_million_entries_are_88_megabytes_beside_their_keys() {
+        assert_eq!(size_of::<Entry>(), 88);
     }
 }
