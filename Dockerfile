@@ -45,8 +45,6 @@ LABEL org.opencontainers.image.title="oms-sync-worker" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /build/target/release/oms-sync-worker /usr/local/bin/oms-sync-worker
-# librdkafka's threads share two heaps of glibc's, so that what each of them once needed does not stay with it.
-ENV MALLOC_ARENA_MAX=2
 USER 65532:65532
 EXPOSE 9464
 # Asks /livez at admin.listen of the configuration in the environment (OMS_SYNC_CONFIG names a file).

@@ -19,7 +19,7 @@ use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What to do; addresses come from the environment that the peers of `benches/compare` read too.
 #[derive(Parser)]
