@@ -24,6 +24,8 @@ pub(crate) const SESSION: Duration = Duration::from_secs(6);
 /// What the last line of the log of a static member says that Kafka did not let in, or took the name from.
 const NAME_TAKEN: [&str; 2] = ["UnreleasedInstanceId", "FencedInstanceId"];
 const DRAIN_BOUND: Duration = Duration::from_secs(45);
+/// Longest wait for a worker to answer once it was started.
+const BEGUN: Duration = Duration::from_secs(10);
 
 /// How a worker takes part in its group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -142,7 +144,6 @@ impl Fleet {
             ("OMS_SYNC__OMS__CREDENTIALS__DIRECTORY", self.folder.join("credentials").display().to_string()),
             ("OMS_SYNC__ROUTES", json!((0..TASKS).map(route).collect::<Vec<_>>()).to_string()),
             ("OMS_SYNC__ADMIN__LISTEN", self.admin(number)),
-            ("MALLOC_ARENA_MAX", "2".to_owned()), // as in the image
         ]);
         command.envs(SETTINGS.iter().copied());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -172,6 +173,8 @@ impl Fleet {
 
     /// SIGTERM, and waits for the end. Gives how it took part, and the exit code; none if it had to be killed.
     pub(crate) fn terminate(&self, number: usize) -> anyhow::Result<(Membership, Option<i32>)> {
+        // Before it has begun, SIGTERM ends a worker like any process: it has nothing to drain, and no exit code.
+        wait_until(BEGUN, || http::request(&self.admin(number), "GET", "/livez", "").is_ok());
         let membership = {
             let mut slot = self.slot(number);
             slot.ending = true;
