@@ -40,7 +40,7 @@ impl<T> Table<T> {
     }
 
     fn add_piece(&mut self) -> usize {
-        // The first grows as it must: most tables are small.
+        // The first grows as it must, like those that were given back: most tables are small.
         let capacity = if self.pieces.is_empty() { 0 } else { PIECE };
         self.pieces.push(Slab::with_capacity(capacity));
         self.roomy.push(self.pieces.len() - 1);

@@ -171,10 +171,13 @@ impl Fleet {
         Ok(membership)
     }
 
+    /// Until a worker answers. Before that SIGTERM ends it like any process: it has nothing to drain, and no exit code.
+    pub(crate) fn await_begun(&self, number: usize) {
+        wait_until(BEGUN, || http::request(&self.admin(number), "GET", "/livez", "").is_ok());
+    }
+
     /// SIGTERM, and waits for the end. Gives how it took part, and the exit code; none if it had to be killed.
     pub(crate) fn terminate(&self, number: usize) -> anyhow::Result<(Membership, Option<i32>)> {
-        // Before it has begun, SIGTERM ends a worker like any process: it has nothing to drain, and no exit code.
-        wait_until(BEGUN, || http::request(&self.admin(number), "GET", "/livez", "").is_ok());
         let membership = {
             let mut slot = self.slot(number);
             slot.ending = true;

@@ -51,6 +51,7 @@ impl World {
 
     /// SIGTERM; the exit code must be 0, or 3 where a fault has kept an answer away.
     pub(crate) fn terminate(&self, number: usize) -> anyhow::Result<Membership> {
+        self.fleet.await_begun(number);
         let asked = self.clock.now();
         let (membership, code) = self.fleet.terminate(number)?;
         let now = self.clock.now();
