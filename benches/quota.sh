@@ -26,9 +26,8 @@ done
 # accepted N: events of worker N that were accepted. sample: seconds, requests, 429s, events, keys, and each worker's events.
 accepted() { metric $((ADMIN_PORT + $1)) oms_sync_event_keys_count; }
 sample() {
-  curl -sf "http://$OMS/_simulator/totals" > "$WORK/totals"
-  member() { grep -o "\"$1\":[0-9]*" "$WORK/totals" | head -1 | grep -o '[0-9]*$' || echo 0; }
-  echo -n "$(date +%s.%N) $(member requests) $(member 429) $(member accepted_events) $(member accepted_keys)"
+  totals
+  echo -n "$(date +%s.%N) $(total requests) $(total 429) $(total accepted_events) $(total accepted_keys)"
   for ((n = 0; n < WORKERS; n++)); do echo -n " $(accepted "$n")"; done
   echo
 }

@@ -40,6 +40,10 @@ simulator() {
   OMS=$(grep -o '127\.0\.0\.1:[0-9]*' "$WORK/simulator" | head -1)
 }
 
+# totals: what the simulator has counted, for total NAME. Unlike a worker's metrics that costs the worker nothing.
+totals() { curl -sf "http://$OMS/_simulator/totals" > "$WORK/totals"; }
+total() { grep -o "\"$1\":[0-9]*" "$WORK/totals" | head -1 | grep -o '[0-9]*$' || echo 0; }
+
 # worker NAME ADMIN_PORT [VARIABLE=VALUE]...: its process id is in $! afterwards, its log in $WORK/NAME.
 worker() {
   local name=$1 port=$2

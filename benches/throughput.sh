@@ -18,7 +18,8 @@ WORKER=$!
 ticks() { awk '{ print $14 + $15 }' "/proc/$WORKER/stat"; }
 began=0
 while :; do
-  accepted=$(metric "$PORT" oms_sync_keys_accepted_total)
+  totals
+  accepted=$(total accepted_keys)
   now=$(date +%s.%N)
   if [ "$accepted" -gt 0 ] && [ "$began" = 0 ]; then began=$now first=$accepted; fi
   if [ "$accepted" -ge "$RECORDS" ]; then break; fi
