@@ -7,8 +7,9 @@ ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
 
 # The dependencies alone, compiled for an empty crate, so that a change in src does not compile them again.
 FROM ${RUST} AS dependencies
-# librdkafka, jemalloc and zstd are compiled from source: gcc, g++ and make. OpenSSL is Debian's, since the last image has it: what is
-# repaired in it comes with a newer base, and the binary is a third smaller. No symbols: a panic names its line without.
+# librdkafka, jemalloc and zstd are compiled from source: gcc, g++ and make. OpenSSL is Debian's, since the last image has
+# it: what is repaired in it comes with a newer base, and the binary is a third smaller. No symbols: a panic names its line
+# without.
 RUN apt-get update -q \
  && apt-get install -y -q --no-install-recommends build-essential libssl-dev pkg-config \
  && rm -rf /var/lib/apt/lists/*
