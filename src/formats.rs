@@ -34,7 +34,7 @@ pub use explain::Step;
 use families::gcs;
 pub use reason::{Kind, Reason};
 
-use crate::pipeline::record::{Header, Record};
+use crate::pipeline::view::RecordView;
 
 /// The header that names a record's task, whatever its format.
 pub const TASK_HEADER: &str = "oms-sync-task";
@@ -189,18 +189,20 @@ impl Format {
 
 /// The object changes that a record tells of. Never empty.
 #[must_use]
-pub fn decode<'a>(record: &'a Record, options: &DecodeOptions) -> Changes<'a> {
+pub fn decode<'a>(record: impl Into<RecordView<'a>>, options: &DecodeOptions) -> Changes<'a> {
+    let record = record.into();
     decode_into(record, Collector::new(options, header_task(record))).0
 }
 
 /// As [`decode`], with what was done. Copies keys, so it is for people and not for streams.
 #[must_use]
-pub fn explain<'a>(record: &'a Record, options: &DecodeOptions) -> (Changes<'a>, Vec<Step>) {
+pub fn explain<'a>(record: impl Into<RecordView<'a>>, options: &DecodeOptions) -> (Changes<'a>, Vec<Step>) {
+    let record = record.into();
     decode_into(record, Collector::new(options, header_task(record)).explaining())
 }
 
-fn decode_into<'a>(record: &'a Record, mut collector: Collector<'_, 'a>) -> (Changes<'a>, Vec<Step>) {
-    let Some(value) = record.value.as_deref() else {
+fn decode_into<'a>(record: RecordView<'a>, mut collector: Collector<'_, 'a>) -> (Changes<'a>, Vec<Step>) {
+    let Some(value) = record.value else {
         return alone(Outcome::Skip(Reason::NullValue));
     };
     if let Some(attributes) = gcs::Attributes::of_headers(record).filter(|_| collector.wants(Format::Gcs)) {
@@ -221,20 +223,15 @@ fn alone<'a>(outcome: Outcome) -> (Changes<'a>, Vec<Step>) {
     (smallvec![Change::without_object(None, outcome)], vec![Step::Change { key: None }])
 }
 
-/// A header by its name; of several the last, as Kafka has it.
-fn header<'a>(record: &'a Record, name: &str) -> Option<&'a Header> {
-    record.headers.iter().rfind(|header| header.name.eq_ignore_ascii_case(name))
-}
-
 /// A header that is UTF-8 text.
-fn header_text<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
-    std::str::from_utf8(header(record, name)?.value.as_deref()?).ok()
+fn header_text<'a>(record: RecordView<'a>, name: &str) -> Option<&'a str> {
+    std::str::from_utf8(record.header(name)??).ok()
 }
 
 /// The task that the header names. One that is null, no UTF-8 or too long names a task that cannot exist, not none.
 /// Borrowed, since every change has it.
-fn header_task(record: &Record) -> Option<Cow<'_, str>> {
-    let value = header(record, TASK_HEADER)?.value.as_deref().unwrap_or_default();
+fn header_task(record: RecordView<'_>) -> Option<Cow<'_, str>> {
+    let value = record.header(TASK_HEADER)?.unwrap_or_default();
     let name = std::str::from_utf8(&value[..value.len().min(MAX_NAME + 1)]);
     Some(Cow::Borrowed(name.unwrap_or("\u{fffd}")))
 }

@@ -1,7 +1,7 @@
 //! The pure core: every decision of the worker, as `step(now, input) -> effects`.
 //!
-//! In the order in which a record meets them: [`record`], [`intake`] (decode, [`route`], [`key`]), [`budget`] and
-//! `admit`, [`kept`] and [`ledger`], [`pending`] per [`task`] (upon [`table`] and [`chain`]), `dispatch` ([`event`],
+//! In the order in which a record meets them: [`kept`] (upon [`packed`] and [`view`]; apart it is a [`record`]), [`intake`]
+//! (decode, [`route`], [`key`]), [`budget`] and `admit`, [`ledger`], [`pending`] per [`task`] (upon [`table`] and [`chain`]), `dispatch` ([`event`],
 //! [`pressure`], [`pace`] and [`share`], [`hold`], [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], `stopped`,
 //! [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it [`discovery`], `rebalance` and [`drain`].
 //!
@@ -31,6 +31,7 @@ pub mod key;
 pub mod ledger;
 pub mod letters;
 pub mod pace;
+pub mod packed;
 pub mod partition;
 pub mod pending;
 pub mod pressure;
@@ -47,6 +48,7 @@ pub mod table;
 pub mod task;
 pub mod time;
 pub mod trust;
+pub mod view;
 
 #[cfg(test)]
 mod tests;
@@ -90,7 +92,7 @@ pub type SubmissionId = usize;
 pub struct Assigned {
     /// Which.
     pub name: PartitionName,
-    /// Unique for each assignment of it.
+    /// Another one for each assignment of whatever partition: records are placed by it alone.
     pub epoch: u64,
     /// The group's commit point, where it is known.
     pub committed: Option<i64>,

@@ -7,7 +7,9 @@
 mod decoder {
     pub mod formats;
     pub mod pipeline {
+        pub mod packed;
         pub mod record;
+        pub mod view;
     }
 }
 pub mod case;

@@ -1,6 +1,7 @@
 //! What holds for the decoding of every record, whatever its bytes.
 
 use crate::formats::{self, Changes, DecodeOptions, MAX_CHANGES_LIMIT, Step};
+use crate::pipeline::packed::Packed;
 use crate::pipeline::record::Record;
 
 /// Names that many changes can share: bucket, task and event of a native record, a byte more where a header names the task.
@@ -15,7 +16,9 @@ const MOST_EXPLAINED: usize = 10_000;
 
 /// Panics where something does not hold.
 pub fn check(record: &Record, options: &DecodeOptions) {
+    let packed = Packed::from(record); // as the worker has it
     let changes = formats::decode(record, options);
+    assert_eq!(formats::decode(&packed, options), changes, "packed, it is decoded otherwise");
     let room = options.max_changes.clamp(1, MAX_CHANGES_LIMIT);
     assert!((1..=room).contains(&changes.len()), "{} changes, {room} allowed", changes.len());
     let texts = texts(&changes);

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use super::document::Document;
 use super::envelope::{Content, Envelope};
 use super::header_text;
-use crate::pipeline::record::Record;
+use crate::pipeline::view::RecordView;
 
 /// What an event says about its data. Empty where there is no event.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ impl Context<'_> {
 }
 
 /// The context of a record in binary mode.
-pub(super) fn of_headers(record: &Record) -> Option<Context<'_>> {
+pub(super) fn of_headers(record: RecordView<'_>) -> Option<Context<'_>> {
     let event_type = header_text(record, "ce_type")?;
     let content_type = header_text(record, "content-type").unwrap_or_default().as_bytes();
     let structured = b"application/cloudevents";

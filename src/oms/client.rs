@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, Method, Response, Url};
+use reqwest::{Certificate, Client, Method, Request, Response, Url};
 
 use super::clock::{self, Clocks};
 use super::credentials::Identity;
@@ -86,8 +86,7 @@ pub struct OmsClient {
     /// `Host` as it goes over the wire, for signatures.
     host: String,
     project_id: String,
-    /// Endpoint without a `/` at its end.
-    base: String,
+    endpoint: Url,
     /// Path of the project's tasks: that of the endpoint, then `/v2/{project_id}/sync-tasks`.
     tasks_path: String,
     codes: VerdictCodes,
@@ -100,17 +99,16 @@ impl OmsClient {
     pub fn new(settings: OmsSettings) -> Result<Self, OmsClientError> {
         let url = endpoint_url(&settings.endpoint)?;
         let host = host_of(&url);
-        let base = url.as_str().trim_end_matches('/');
         let path = url.path().trim_end_matches('/');
         Ok(Self {
             http: http_client(&settings, &url)?,
             proof: settings.credentials.map(|it| Proof::new(it, &host, &settings.project_id)).transpose()?,
             tasks_path: format!("{path}/v2/{}/sync-tasks", settings.project_id),
-            base: base[..base.len() - path.len()].to_owned(),
             host,
             project_id: settings.project_id,
             codes: settings.codes,
             date: no_date(),
+            endpoint: url,
         })
     }
 
@@ -121,7 +119,7 @@ impl OmsClient {
             proof: Some(Proof::new(identity, &self.host, &self.project_id)?),
             host: self.host.clone(),
             project_id: self.project_id.clone(),
-            base: self.base.clone(),
+            endpoint: self.endpoint.clone(),
             tasks_path: self.tasks_path.clone(),
             codes: self.codes.clone(),
             date: no_date(),
@@ -177,19 +175,31 @@ impl OmsClient {
         now: SystemTime,
     ) -> Result<RawReply, Box<Answer>> {
         let Some(proof) = &self.proof else { return Err(Box::new(failure::no_credentials())) };
-        let separator = if query.is_empty() { "" } else { "?" };
-        let mut request = self.http.request(method.clone(), format!("{}{path}{separator}{query}", self.base));
+        let mut request = Request::new(method, self.url(path, query));
         if let Some((name, token)) = &proof.token {
-            request = request.header(name, token);
+            request.headers_mut().insert(name, token.clone());
         }
         if let Some(signer) = &proof.signer {
             let date = self.date(now);
             let date_text = date.to_str().unwrap_or_default();
-            let authorization = signer.authorization(method.as_str(), path, query, date_text, &body);
-            request = request.header(SDK_DATE, date).header(AUTHORIZATION, authorization);
+            let authorization = signer.authorization(request.method().as_str(), path, query, date_text, &body);
+            let Ok(authorization) = HeaderValue::try_from(authorization) else {
+                return Err(Box::new(failure::no_credentials())); // never: an access key is ASCII
+            };
+            request.headers_mut().insert(SDK_DATE, date);
+            request.headers_mut().insert(AUTHORIZATION, authorization);
         }
-        let answered = async { read(request.body(body).send().await?).await };
+        *request.body_mut() = Some(body.into());
+        let answered = async { read(self.http.execute(request).await?).await };
         answered.await.map_err(|error| Box::new(failure::answer(error)))
+    }
+
+    /// Of the endpoint, whose text is parsed once and not for each request.
+    fn url(&self, path: &str, query: &str) -> Url {
+        let mut url = self.endpoint.clone();
+        url.set_path(path);
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        url
     }
 
     fn date(&self, now: SystemTime) -> HeaderValue {
@@ -343,13 +353,16 @@ mod tests {
 
     #[test]
     fn the_endpoint_loses_its_last_slash_and_keeps_its_path() {
-        for (endpoint, base, path) in [
-            ("https://oms.example.com", "https://oms.example.com", "/v2/p/sync-tasks"),
-            ("https://oms.example.com/", "https://oms.example.com", "/v2/p/sync-tasks"),
-            ("http://h:8080/oms//", "http://h:8080", "/oms/v2/p/sync-tasks"),
+        for (endpoint, tasks) in [
+            ("https://oms.example.com", "https://oms.example.com/v2/p/sync-tasks"),
+            ("https://oms.example.com/", "https://oms.example.com/v2/p/sync-tasks"),
+            ("http://h:8080/oms//", "http://h:8080/oms/v2/p/sync-tasks"),
         ] {
             let client = OmsClient::new(settings(endpoint)).unwrap();
-            assert_eq!((&*client.base, &*client.tasks_path), (base, path), "{endpoint}");
+            assert_eq!(client.url(&client.tasks_path, "").as_str(), tasks);
+            let page = client.url(&format!("{}/t", client.tasks_path), "limit=5&offset=10");
+            assert_eq!(page.as_str(), format!("{tasks}/t?limit=5&offset=10"));
+            assert_eq!(page.path(), format!("{}/t", client.tasks_path), "what is signed");
         }
     }
 

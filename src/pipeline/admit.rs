@@ -35,7 +35,7 @@ impl Pipeline {
 
     fn admit_some(&mut self, records: &mut vec::IntoIter<(u64, Incoming)>, now: Time) {
         while let Some((epoch, incoming)) = records.as_slice().first() {
-            let partition = self.partition_of(*epoch, incoming);
+            let partition = self.partition_of(*epoch);
             if partition.is_some() && !self.may_enter(incoming) {
                 return;
             }
@@ -57,10 +57,9 @@ impl Pipeline {
         self.flight.len() >= max && self.tasks.ready() >= READ_AHEAD * max && self.budget.is_used_above(AHEAD_SHARE)
     }
 
-    fn partition_of(&self, epoch: u64, incoming: &Incoming) -> Option<PartitionIx> {
-        let ix = self.partitions.find(&incoming.at)?;
-        let partition = &self.partitions[ix];
-        (partition.epoch == epoch && !partition.revoking && self.drain.is_none()).then_some(ix)
+    fn partition_of(&self, epoch: u64) -> Option<PartitionIx> {
+        let ix = self.partitions.assigned_as(epoch)?;
+        (!self.partitions[ix].revoking && self.drain.is_none()).then_some(ix)
     }
 
     fn admit(&mut self, partition: PartitionIx, incoming: Incoming, now: Time) {

@@ -7,16 +7,12 @@ use smallvec::SmallVec;
 
 use super::kept::Kept;
 use super::key::{EncodedKey, KeyEncoding, KeyError, TaskId};
-use super::partition::PartitionName;
-use super::record::Record;
 use super::route::{RouteError, Routes};
 use crate::formats::{self, Action, Change, DecodeOptions, Format, Outcome, Reason};
 
 /// A record with what has to be done for it. With neither changes nor rejects it is settled as skipped.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Where it was read.
-    pub at: PartitionName,
     /// The record.
     pub record: Kept,
     /// Object changes to submit, in the record's order. A key may occur more than once.
@@ -28,9 +24,8 @@ pub struct Incoming {
 impl Incoming {
     /// A record that was decoded and routed.
     #[must_use]
-    pub fn new(record: &Record, changes: SmallVec<[(TaskId, EncodedKey); 1]>, rejects: Vec<Reject>) -> Self {
-        let at = PartitionName { topic: Arc::clone(&record.topic), partition: record.partition };
-        Self { at, record: Kept::new(record), changes, rejects }
+    pub fn new(record: impl Into<Kept>, changes: SmallVec<[(TaskId, EncodedKey); 1]>, rejects: Vec<Reject>) -> Self {
+        Self { record: record.into(), changes, rejects }
     }
 }
 
@@ -102,17 +97,17 @@ impl Intake {
     ///
     /// # Errors
     /// The record as it was, where the table does not tell yet what becomes of it. Nothing is counted then.
-    pub fn take(&self, record: Record, tally: &mut Tally) -> Result<Incoming, Record> {
-        let options = self.settings.topics.get(&*record.topic).unwrap_or(&self.settings.decode);
+    pub fn take(&self, topic: &str, record: Kept, tally: &mut Tally) -> Result<Incoming, Kept> {
+        let options = self.settings.topics.get(topic).unwrap_or(&self.settings.decode);
         let mut changes = SmallVec::new();
         let mut rejects = Vec::new();
-        let mut counts = Tally::default();
+        let mut counts = SmallVec::<[Counted; 4]>::new();
         let mut undecided = false;
         for change in formats::decode(&record, options) {
             let (outcome, work) = self.judge(&change);
             undecided |= outcome == Outcome::Sync && work.is_none();
             changes.extend(work);
-            counts.add(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
+            counts.push(Counted { format: change.format, action: outcome.action(), reason: outcome.reason() });
             if let Outcome::Reject(reason) = outcome {
                 rejects.push(Reject::new(reason, change));
             }
@@ -120,8 +115,8 @@ impl Intake {
         if undecided {
             return Err(record);
         }
-        counts.drain().for_each(|(counted, count)| tally.add_all(counted, count));
-        Ok(Incoming::new(&record, changes, rejects))
+        counts.into_iter().for_each(|counted| tally.add(counted));
+        Ok(Incoming::new(record, changes, rejects))
     }
 
     /// What becomes of a change once it is routed and policies are applied: for a sync the task and the key, or nothing
@@ -206,13 +201,9 @@ pub struct Tally(SmallVec<[(Counted, u64); 4]>);
 impl Tally {
     /// Counts one change.
     pub fn add(&mut self, counted: Counted) {
-        self.add_all(counted, 1);
-    }
-
-    fn add_all(&mut self, counted: Counted, changes: u64) {
         match self.0.iter_mut().find(|(known, _)| *known == counted) {
-            Some((_, count)) => *count += changes,
-            None => self.0.push((counted, changes)),
+            Some((_, count)) => *count += 1,
+            None => self.0.push((counted, 1)),
         }
     }
 
@@ -228,10 +219,13 @@ mod tests {
 
     use super::*;
     use crate::formats::KeyText;
+    use crate::pipeline::record::Record;
     use crate::pipeline::route::Route;
 
-    fn record(value: &str) -> Record {
-        Record { value: Some(value.as_bytes().into()), ..Record::at("object-changes", 0, 7) }
+    const TOPIC: &str = "object-changes";
+
+    fn record(value: &str) -> Kept {
+        Kept::from(&Record { value: Some(value.as_bytes().into()), ..Record::at(TOPIC, 0, 7) })
     }
 
     fn intake(settings: IntakeSettings) -> Intake {
@@ -247,7 +241,7 @@ mod tests {
             {"sync_task_id": "t2", "key": "k"}, {"sync_task_id": "t 2", "key": "k"}, {"bucket": "b", "key": "x", "event": "deleted"},
         ]);
         let mut tally = Tally::default();
-        let incoming = intake(IntakeSettings::default()).take(record(&value.to_string()), &mut tally).unwrap();
+        let incoming = intake(IntakeSettings::default()).take(TOPIC, record(&value.to_string()), &mut tally).unwrap();
         let changes: Vec<_> = incoming.changes.iter().map(|(task, key)| (task.as_str(), key.as_str())).collect();
         assert_eq!(changes, [("t1", "a%20b")]);
         let rejects: Vec<_> = incoming.rejects.iter().map(|r| (r.stage, r.reason, r.key.as_deref())).collect();
@@ -270,16 +264,16 @@ mod tests {
         let mut intake = intake(IntakeSettings::default());
         intake.set_routes(Arc::new(Routes::undecided()));
         let value = json!([{"bucket": "b", "key": "x", "event": "deleted"}, {"bucket": "b", "key": "k"}]).to_string();
-        let waits = intake.take(record(&value), &mut tally).unwrap_err();
+        let waits = intake.take(TOPIC, record(&value), &mut tally).unwrap_err();
         assert_eq!(tally.drain().count(), 0);
         let deleted = r#"{"bucket":"b","key":"x","event":"deleted"}"#;
         assert!(
-            intake.take(record(deleted), &mut tally).unwrap().changes.is_empty(),
+            intake.take(TOPIC, record(deleted), &mut tally).unwrap().changes.is_empty(),
             "what needs no task needs no table"
         );
         let route = Route { task: TaskId::new("t1").unwrap(), bucket: "b".into(), prefix: None };
         intake.set_routes(Arc::new(Routes::new(vec![route])));
-        assert_eq!(intake.take(waits, &mut tally).unwrap().changes.len(), 1);
+        assert_eq!(intake.take(TOPIC, waits, &mut tally).unwrap().changes.len(), 1);
         assert_eq!(tally.drain().map(|(_, count)| count).sum::<u64>(), 3);
     }
 
@@ -290,7 +284,7 @@ mod tests {
         let intake = intake(settings);
         let mut tally = Tally::default();
         for value in ["{}", r#"{"bucket":"nowhere","key":"k"}"#, "broken"] {
-            let incoming = intake.take(record(value), &mut tally).unwrap();
+            let incoming = intake.take(TOPIC, record(value), &mut tally).unwrap();
             assert_eq!(incoming.rejects.len(), usize::from(value == "broken"), "{value}");
         }
         let counted: Vec<_> =
@@ -305,9 +299,9 @@ mod tests {
     fn a_topic_may_have_options_of_its_own() {
         let mut settings = IntakeSettings::default();
         let form = DecodeOptions { key_text: KeyText::Form, ..DecodeOptions::default() };
-        settings.topics.insert("object-changes".into(), form);
+        settings.topics.insert(TOPIC.into(), form);
         let value = r#"{"bucket":"b","key":"a+b"}"#;
-        let incoming = intake(settings).take(record(value), &mut Tally::default()).unwrap();
+        let incoming = intake(settings).take(TOPIC, record(value), &mut Tally::default()).unwrap();
         assert_eq!(incoming.changes[0].1.decode(), "a b");
     }
 }

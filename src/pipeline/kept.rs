@@ -1,12 +1,14 @@
-//! A record while it is unsettled: its bytes in one piece, because there may be a million of them. A record of which a
-//! dead letter is made is unpacked and then shared with it, so that it is not held twice.
+//! A record while it is unsettled. One of which a dead letter is made is unpacked and then shared with it, so that it is
+//! not held twice.
 
 use std::sync::Arc;
 
+use super::packed::{Packed, Parts};
 use super::partition::PartitionName;
-use super::record::{Header, Record};
+use super::record::Record;
+use super::view::RecordView;
 
-/// An unsettled record, byte for byte. Its partition is known to whoever holds it.
+/// An unsettled record, byte for byte, but for its partition.
 #[derive(Debug)]
 pub struct Kept(Form);
 
@@ -16,77 +18,18 @@ enum Form {
     Shared(Arc<Record>),
 }
 
-/// Key and value, then for each header its name and value.
-#[derive(Debug)]
-struct Packed {
-    offset: i64,
-    timestamp_ms: i64,
-    key: Length,
-    value: Length,
-    bytes: Box<[u8]>,
-}
-
-/// What stands for a record without a timestamp, which Kafka counts from the Unix epoch.
-const NO_TIMESTAMP: i64 = i64::MIN;
-
-/// How long something is that may be null.
-#[derive(Clone, Copy, Debug)]
-struct Length(u32);
-
-impl Length {
-    const NULL: Self = Self(u32::MAX);
-
-    /// No part of a record is as long as 4 GiB: Kafka's own lengths are 31 bits.
-    fn of(bytes: Option<&[u8]>) -> Self {
-        bytes.map_or(Self::NULL, |bytes| Self(u32::try_from(bytes.len()).unwrap_or(u32::MAX - 1)))
-    }
-
-    /// Takes so much from the front.
-    fn take<'a>(self, from: &mut &'a [u8]) -> Option<&'a [u8]> {
-        if self.0 == Self::NULL.0 {
-            return None;
-        }
-        let (part, rest) = from.split_at_checked(self.0 as usize).unwrap_or((from, &[]));
-        *from = rest;
-        Some(part)
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        let (bytes, rest) = from.split_first_chunk::<4>()?;
-        *from = rest;
-        Some(Self(u32::from_le_bytes(*bytes)))
-    }
-}
-
 impl Kept {
     /// Packs a record.
     #[must_use]
-    pub fn new(record: &Record) -> Self {
-        let Record { key, value, headers, .. } = record;
-        let lengths = 2 * size_of::<Length>() * headers.len();
-        let mut bytes = Vec::with_capacity(record.bytes() + lengths);
-        bytes.extend_from_slice(key.as_deref().unwrap_or_default());
-        bytes.extend_from_slice(value.as_deref().unwrap_or_default());
-        for Header { name, value } in headers {
-            bytes.extend_from_slice(&Length::of(Some(name.as_bytes())).0.to_le_bytes());
-            bytes.extend_from_slice(&Length::of(value.as_deref()).0.to_le_bytes());
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.extend_from_slice(value.as_deref().unwrap_or_default());
-        }
-        Self(Form::Packed(Packed {
-            offset: record.offset,
-            timestamp_ms: record.timestamp_ms.unwrap_or(NO_TIMESTAMP),
-            key: Length::of(key.as_deref()),
-            value: Length::of(value.as_deref()),
-            bytes: bytes.into_boxed_slice(),
-        }))
+    pub fn new(parts: Parts<'_>) -> Self {
+        Self(Form::Packed(Packed::new(parts)))
     }
 
     /// Its offset.
     #[must_use]
     pub fn offset(&self) -> i64 {
         match &self.0 {
-            Form::Packed(packed) => packed.offset,
+            Form::Packed(packed) => packed.offset(),
             Form::Shared(record) => record.offset,
         }
     }
@@ -104,7 +47,7 @@ impl Kept {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.0 {
-            Form::Packed(packed) => packed.bytes.len() - 2 * size_of::<Length>() * packed.headers().count(),
+            Form::Packed(packed) => packed.bytes(),
             Form::Shared(record) => record.bytes(),
         }
     }
@@ -113,7 +56,7 @@ impl Kept {
     #[must_use]
     pub fn unpack(&self, at: &PartitionName) -> Arc<Record> {
         match &self.0 {
-            Form::Packed(packed) => Arc::new(packed.unpack(at)),
+            Form::Packed(packed) => Arc::new(packed.unpack(Arc::clone(&at.topic), at.partition)),
             Form::Shared(record) => Arc::clone(record),
         }
     }
@@ -126,36 +69,17 @@ impl Kept {
     }
 }
 
-impl Packed {
-    fn timestamp_ms(&self) -> Option<i64> {
-        Some(self.timestamp_ms).filter(|timestamp| *timestamp != NO_TIMESTAMP)
+impl From<&Record> for Kept {
+    fn from(record: &Record) -> Self {
+        Self(Form::Packed(Packed::from(record)))
     }
+}
 
-    /// Name and value of each header.
-    fn headers(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        let mut rest = &*self.bytes;
-        self.key.take(&mut rest);
-        self.value.take(&mut rest);
-        std::iter::from_fn(move || {
-            let (name, value) = (Length::read(&mut rest)?, Length::read(&mut rest)?);
-            Some((name.take(&mut rest)?, value.take(&mut rest)))
-        })
-    }
-
-    fn unpack(&self, at: &PartitionName) -> Record {
-        let mut rest = &*self.bytes;
-        let header = |(name, value): (&[u8], Option<&[u8]>)| Header {
-            name: String::from_utf8_lossy(name).into(), // it was text when it was packed
-            value: value.map(Into::into),
-        };
-        Record {
-            topic: Arc::clone(&at.topic),
-            partition: at.partition,
-            offset: self.offset,
-            timestamp_ms: self.timestamp_ms(),
-            key: self.key.take(&mut rest).map(Into::into),
-            value: self.value.take(&mut rest).map(Into::into),
-            headers: self.headers().map(header).collect(),
+impl<'a> From<&'a Kept> for RecordView<'a> {
+    fn from(kept: &'a Kept) -> Self {
+        match &kept.0 {
+            Form::Packed(packed) => Self::from(packed),
+            Form::Shared(record) => Self::from(&**record),
         }
     }
 }
@@ -165,6 +89,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pipeline::record::Header;
 
     fn bytes() -> impl Strategy<Value = Option<Box<[u8]>>> {
         prop::option::of(prop::collection::vec(any::<u8>(), 0..40).prop_map(Into::into))
@@ -187,10 +112,17 @@ mod tests {
         #[test]
         fn what_was_packed_comes_out_as_it_was(record in record()) {
             let at = PartitionName { topic: "t".into(), partition: 3 };
-            let mut kept = Kept::new(&record);
+            let mut kept = Kept::from(&record);
             for _ in 0..2 {
                 prop_assert_eq!((kept.offset(), kept.timestamp_ms()), (record.offset, record.timestamp_ms));
                 prop_assert_eq!(kept.bytes(), record.bytes());
+                let (packed, apart) = (RecordView::from(&kept), RecordView::from(&record));
+                prop_assert_eq!(packed.value, apart.value);
+                for Header { name, .. } in &record.headers {
+                    for name in [name.to_string(), name.to_ascii_uppercase(), format!("{name}?")] {
+                        prop_assert_eq!(packed.header(&name), apart.header(&name));
+                    }
+                }
                 prop_assert_eq!(&*kept.share(&at), &record);
             }
         }
@@ -199,7 +131,7 @@ mod tests {
     #[test]
     fn a_record_that_is_asked_for_again_is_the_same_one() {
         let at = PartitionName { topic: "t".into(), partition: 0 };
-        let mut kept = Kept::new(&Record::at("t", 0, 7));
+        let mut kept = Kept::from(&Record::at("t", 0, 7));
         assert!(Arc::ptr_eq(&kept.share(&at), &kept.share(&at)));
     }
 

@@ -159,7 +159,7 @@ mod tests {
 
     fn slot(offset: i64) -> Slot {
         Slot {
-            record: Kept::new(&Record::at("t", 0, offset)),
+            record: Kept::from(&Record::at("t", 0, offset)),
             admitted: Time::START,
             open: 1,
             charge: (1, 200),

@@ -29,7 +29,7 @@ impl std::fmt::Display for PartitionName {
 pub struct Partition {
     /// What Kafka calls it.
     pub name: PartitionName,
-    /// Tells this assignment from an earlier one of the same partition.
+    /// Tells this assignment from every other one.
     pub epoch: u64,
     /// What is unsettled.
     pub ledger: Ledger,
@@ -52,6 +52,7 @@ pub struct Partition {
 pub struct Partitions {
     table: Table<Partition>,
     by_name: FxHashMap<PartitionName, PartitionIx>,
+    by_epoch: FxHashMap<u64, PartitionIx>,
 }
 
 impl Partitions {
@@ -69,6 +70,8 @@ impl Partitions {
             paused: false,
         });
         self.by_name.insert(name, ix);
+        let other = self.by_epoch.insert(epoch, ix);
+        debug_assert!(other.is_none(), "records would go into another partition's ledger");
         ix
     }
 
@@ -76,6 +79,7 @@ impl Partitions {
     pub fn remove(&mut self, ix: PartitionIx) -> Partition {
         let partition = self.table.remove(ix);
         self.by_name.remove(&partition.name);
+        self.by_epoch.remove(&partition.epoch);
         partition
     }
 
@@ -83,6 +87,12 @@ impl Partitions {
     #[must_use]
     pub fn find(&self, name: &PartitionName) -> Option<PartitionIx> {
         self.by_name.get(name).copied()
+    }
+
+    /// The partition of that assignment, if it is not over.
+    #[must_use]
+    pub fn assigned_as(&self, epoch: u64) -> Option<PartitionIx> {
+        self.by_epoch.get(&epoch).copied()
     }
 
     /// The partition at `ix`, if it is still of that assignment.

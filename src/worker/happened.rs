@@ -11,7 +11,7 @@ impl Worker {
     pub(super) fn happened(&mut self, event: ConsumerEvent) -> Result<(), WorkerError> {
         match event {
             ConsumerEvent::Records(batch) => {
-                self.publisher.consumed(&batch.records);
+                self.publisher.consumed(&batch.topics);
                 self.permits.push(batch.permit);
                 self.step(Input::Records(batch.records));
             }

@@ -17,9 +17,9 @@ use crate::oms::trust;
 use crate::pipeline::breaker::BreakerLimits;
 use crate::pipeline::discovery::DiscoverySettings;
 use crate::pipeline::intake::{Counted, Incoming, Intake, IntakeSettings, Tally, Unusable};
+use crate::pipeline::kept::Kept;
 use crate::pipeline::key::KeyEncoding;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 use crate::pipeline::retry::Backoff;
 use crate::pipeline::route::{Route, Routes};
 use crate::pipeline::settings::{Settings, StoppedTasks};
@@ -171,8 +171,8 @@ impl CountedIntake {
 }
 
 impl Take for CountedIntake {
-    fn take(&mut self, record: Record) -> Result<Incoming, Record> {
-        let taken = self.intake.take(record, &mut self.tally);
+    fn take(&mut self, topic: &str, record: Kept) -> Result<Incoming, Kept> {
+        let taken = self.intake.take(topic, record, &mut self.tally);
         for (counted, changes) in self.tally.drain() {
             let metrics = &self.metrics;
             self.counters.entry(counted).or_insert_with(|| counter(metrics, counted)).inc_by(changes);

@@ -18,7 +18,6 @@ use crate::pipeline::CommitError;
 use crate::pipeline::answer::HoldReason;
 use crate::pipeline::discovery::table::ListedState;
 use crate::pipeline::failure::REFUSALS;
-use crate::pipeline::intake::Incoming;
 use crate::pipeline::key::TaskId;
 use crate::pipeline::ledger::Outcome;
 use crate::pipeline::partition::PartitionName;
@@ -110,9 +109,10 @@ impl Publisher {
         self.unrouted = names;
     }
 
-    pub(super) fn consumed(&mut self, records: &[(u64, Incoming)]) {
-        for (_, incoming) in records {
-            self.topic(&incoming.at.topic).consumed.inc();
+    /// So many records were read, by topic.
+    pub(super) fn consumed(&mut self, topics: &[(Arc<str>, u64)]) {
+        for (topic, records) in topics {
+            self.topic(topic).consumed.inc_by(*records);
         }
         self.kafka_problems.clear(); // Kafka delivers
     }

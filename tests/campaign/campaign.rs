@@ -34,8 +34,8 @@ const SETTLE: Duration = Duration::from_mins(12);
 const READY: Duration = Duration::from_secs(90);
 /// Longest that one recovery is waited for when faults come one by one.
 const RECOVERY: Duration = Duration::from_mins(3);
-/// From when on a worker's size is compared: ten minutes, or a third of a shorter campaign.
-const SIZE_FROM: Ms = 600_000;
+/// A worker's size is compared by means of so long, in which the deck of faults is dealt about once.
+const SIZE_SPAN: Ms = 300_000;
 const LOOK: Duration = Duration::from_millis(200);
 const LOOK_LONGER: Duration = Duration::from_secs(5);
 const WRITE_REPORT: Duration = Duration::from_mins(1);
@@ -309,10 +309,8 @@ impl Campaign {
         oracles::duplicates(&mut story, &mut faults);
         let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = sizes.last().map_or(0, |size| size.at);
-        if whole >= 2 * SIZE_FROM {
-            for told in oracles::growth(&sizes, SIZE_FROM).map(oracles::not_flat).unwrap_or_default() {
-                story.violate(whole, What::NotFlat, format!("the first worker's {told}"));
-            }
+        for told in oracles::not_flat(&oracles::means(&sizes, SIZE_SPAN)) {
+            story.violate(whole, What::NotFlat, format!("the first worker's {told}"));
         }
     }
 
@@ -322,7 +320,7 @@ impl Campaign {
         let mut faults = world.injected().clone();
         let story = world.watch.story();
         oracles::sum_up(&story, &mut faults);
-        let from = SIZE_FROM.min(sizes.last().map_or(0, |size| size.at) / 3);
+        let span = SIZE_SPAN.min(sizes.last().map_or(0, |size| size.at) / 6);
         let facts = Facts {
             end,
             options: &self.options,
@@ -331,8 +329,8 @@ impl Campaign {
             kinds: &self.kinds.iter().map(|kind| kind.name).collect::<Vec<_>>(),
             faults: &faults,
             story: &story,
-            sizes: oracles::growth(&sizes, from),
-            sizes_from: from,
+            sizes: oracles::means(&sizes, span),
+            sizes_span: span,
             starts: world.fleet.starts(),
             names_taken: world.fleet.names_taken(),
             no_small_disk: world.kafka.no_small_disk.as_deref(),

@@ -152,25 +152,29 @@ pub(crate) fn recovery(accepted_by_tick: &[u32], healed: Ms, keys_a_second: f64)
     sums.enumerate().find(|(_, sum)| *sum >= wanted).map(|(ticks, _)| u32::try_from(ticks).unwrap_or(0) * TICK)
 }
 
-/// What grew between the beginning and the end of what is compared: the minute after `from`, and the last one.
-pub(crate) fn growth(sizes: &[Size], from: Ms) -> Option<(Size, Size)> {
-    let last = sizes.last()?.at;
-    let mean = |from: Ms, to: Ms| {
-        let some: Vec<_> = sizes.iter().filter(|size| (from..=to).contains(&size.at)).collect();
-        let count = some.len() as u64;
-        (count > 0).then(|| Size {
-            at: from,
-            memory_kib: some.iter().map(|size| size.memory_kib).sum::<u64>() / count,
-            descriptors: some.iter().map(|size| size.descriptors).sum::<u64>() / count,
-            threads: some.iter().map(|size| size.threads).sum::<u64>() / count,
-        })
+/// The means of whole spans of time, of which the last one ends with the last size; what is left of the beginning, when
+/// workers start, is in none. A single minute would say which faults there were in it.
+pub(crate) fn means(sizes: &[Size], span: Ms) -> Vec<Size> {
+    let (Some(first), Some(last)) = (sizes.first(), sizes.last()) else { return Vec::new() };
+    let spans = (last.at - first.at) / span.max(1);
+    let mean = |to_go: Ms| {
+        let to = last.at - to_go * span;
+        let some: Vec<_> = sizes.iter().filter(|size| size.at <= to && to - size.at < span).collect();
+        let mean = |what: fn(&Size) -> u64| some.iter().map(|size| what(size)).sum::<u64>() / some.len().max(1) as u64;
+        Size {
+            at: to,
+            memory_kib: mean(|size| size.memory_kib),
+            descriptors: mean(|size| size.descriptors),
+            threads: mean(|size| size.threads),
+        }
     };
-    Some((mean(from, from + 60_000)?, mean(last.saturating_sub(60_000).max(from), last)?))
+    (0..spans).rev().map(mean).collect()
 }
 
-/// What of it is too much.
-pub(crate) fn not_flat((then, now): (Size, Size)) -> Vec<String> {
+/// What has grown too much from the span that counts to the last one; nothing where there are none between them.
+pub(crate) fn not_flat(means: &[Size]) -> Vec<String> {
     let mut grown = Vec::new();
+    let [_, _, then, _, .., now] = means else { return grown };
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     if now.memory_kib as f64 > then.memory_kib as f64 * MEMORY_GROWTH {
         grown.push(format!("memory grew from {} to {} KiB", then.memory_kib, now.memory_kib));

@@ -18,8 +18,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) kinds: &'a [&'static str],
     pub(crate) faults: &'a [Injected],
     pub(crate) story: &'a Story,
-    pub(crate) sizes: Option<(Size, Size)>,
-    pub(crate) sizes_from: Ms,
+    /// Of the first worker, by span of time.
+    pub(crate) sizes: Vec<Size>,
+    pub(crate) sizes_span: Ms,
     pub(crate) starts: Vec<(String, u64)>,
     pub(crate) names_taken: [u64; 2],
     pub(crate) no_small_disk: Option<&'a str>,
@@ -95,17 +96,15 @@ fn head(text: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
     )?;
     let settings: Vec<_> = SETTINGS.iter().map(|(name, value)| format!("`{name}={value}`")).collect();
     writeln!(text, "- Where the workers differ from the defaults: {}.", settings.join(", "))?;
-    if let Some((then, now)) = facts.sizes {
-        let from = f64::from(facts.sizes_from) / 60_000.0;
+    if !facts.sizes.is_empty() {
+        let column = |what: fn(&Size) -> String| facts.sizes.iter().map(what).collect::<Vec<_>>().join(", ");
         writeln!(
             text,
-            "- The first worker, never restarted, in the minute after {from:.0} minutes and in the last: memory {:.1} and {:.1} MiB, descriptors {} and {}, threads {} and {}.",
-            mib(then),
-            mib(now),
-            then.descriptors,
-            now.descriptors,
-            then.threads,
-            now.threads
+            "- The first worker, never restarted, in means of {:.1} minutes: memory {} MiB; descriptors {}; threads {}.",
+            f64::from(facts.sizes_span) / 60_000.0,
+            column(|size| format!("{:.1}", mib(*size))),
+            column(|size| size.descriptors.to_string()),
+            column(|size| size.threads.to_string()),
         )?;
     }
     writeln!(

@@ -187,13 +187,22 @@ fn recovery_is_when_nine_tenths_of_the_rate_are_back_for_two_seconds() {
 
 #[test]
 fn growth_of_memory_descriptors_and_threads_is_found() {
-    let size = |at, memory_kib, descriptors| Size { at, memory_kib, descriptors, threads: 10 };
-    let sizes = [size(0, 900, 10), size(600_000, 1_000, 50), size(1_200_000, 1_050, 60), size(1_210_000, 1_050, 62)];
-    let flat = oracles::growth(&sizes, 600_000).unwrap();
-    assert_eq!((flat.0.memory_kib, flat.1.memory_kib, flat.1.descriptors), (1_000, 1_050, 61));
-    assert!(oracles::not_flat(flat).is_empty());
-    let grown = oracles::growth(&[sizes[1], size(1_200_000, 1_200, 90)], 600_000).unwrap();
-    assert_eq!(oracles::not_flat(grown).len(), 2);
+    // Two sizes in each span, and one before them all.
+    let means = |spans: &[(u64, u64)]| {
+        let size = |at, (memory_kib, descriptors)| Size { at, memory_kib, descriptors, threads: 10 };
+        let two = |(span, &(memory_kib, descriptors)): (u32, &(u64, u64))| {
+            let at = 4_000 + 300_000 * span;
+            [size(at, (memory_kib - 90, descriptors)), size(at + 299_000, (memory_kib + 90, descriptors + 2))]
+        };
+        let sizes: Vec<_> = std::iter::once(size(0, (1, 1))).chain((0..).zip(spans).flat_map(two)).collect();
+        oracles::means(&sizes, 300_000)
+    };
+    let flat = means(&[(500, 10), (700, 20), (1_000, 50), (5_000, 70), (1_050, 60)]);
+    let sizes: Vec<_> = flat.iter().map(|size| (size.memory_kib, size.descriptors)).collect();
+    assert_eq!(sizes, [(500, 11), (700, 21), (1_000, 51), (5_000, 71), (1_050, 61)]);
+    assert!(oracles::not_flat(&flat).is_empty());
+    assert_eq!(oracles::not_flat(&means(&[(500, 10), (700, 20), (1_000, 50), (1_000, 50), (1_200, 90)])).len(), 2);
+    assert!(oracles::not_flat(&means(&[(500, 10), (700, 20), (1_200, 90)])).is_empty(), "too short to tell");
 }
 
 #[test]

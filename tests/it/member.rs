@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use oms_sync_worker::io::consumer::{Assignment, Batch, Command, ConsumerEvent, ConsumerSettings, KafkaConsumer};
 use oms_sync_worker::io::fault::Fault;
 use oms_sync_worker::pipeline::intake::Incoming;
+use oms_sync_worker::pipeline::kept::Kept;
 use oms_sync_worker::pipeline::partition::PartitionName;
 use oms_sync_worker::pipeline::record::Record;
 use smallvec::SmallVec;
@@ -23,6 +24,8 @@ pub(crate) struct Member {
     pub(crate) records: Vec<(u64, Arc<Record>)>,
     /// What is assigned and not revoked or lost.
     pub(crate) owned: BTreeMap<PartitionName, Assignment>,
+    /// The partition of each assignment so far.
+    names: BTreeMap<u64, PartitionName>,
     /// One line an event, for the message of a test that fails.
     log: Vec<String>,
 }
@@ -33,14 +36,15 @@ impl Member {
     }
 
     /// With something to be done on the polling thread for each record.
-    pub(crate) fn join_with(settings: &ConsumerSettings, mut look: impl FnMut(&Record) + Send + 'static) -> Self {
+    pub(crate) fn join_with(settings: &ConsumerSettings, mut look: impl FnMut(&Kept) + Send + 'static) -> Self {
         let take = move |record| {
             look(&record);
-            Incoming::new(&record, SmallVec::new(), Vec::new())
+            Incoming::new(record, SmallVec::new(), Vec::new())
         };
         let (consumer, events) = KafkaConsumer::start(settings, take).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { consumer, events, runtime, records: Vec::new(), owned: BTreeMap::new(), log: Vec::new() }
+        let (records, owned, names, log) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { consumer, events, runtime, records, owned, names, log }
     }
 
     pub(crate) fn send(&self, command: Command) {
@@ -57,12 +61,17 @@ impl Member {
         let event = self.runtime.block_on(next).ok()??;
         self.log.push(short(&event));
         match &event {
-            ConsumerEvent::Assigned(new) => self.owned.extend(new.iter().map(|one| (one.at.clone(), one.clone()))),
+            ConsumerEvent::Assigned(new) => {
+                self.owned.extend(new.iter().map(|one| (one.at.clone(), one.clone())));
+                self.names.extend(new.iter().map(|one| (one.epoch, one.at.clone())));
+            }
             ConsumerEvent::Revoked(old) | ConsumerEvent::Lost(old) => {
                 self.owned.retain(|at, _| old.iter().all(|one| one.at != *at));
             }
-            ConsumerEvent::Records(Batch { records, .. }) => {
-                self.records.extend(records.iter().map(|(epoch, one)| (*epoch, one.record.unpack(&one.at))));
+            ConsumerEvent::Records(Batch { records, topics, .. }) => {
+                assert_eq!(topics.iter().map(|(_, records)| records).sum::<u64>(), records.len() as u64);
+                let names = &self.names;
+                self.records.extend(records.iter().map(|(epoch, one)| (*epoch, one.record.unpack(&names[epoch]))));
             }
             _ => {}
         }

@@ -11,6 +11,7 @@ mod wrap;
 use crate::fixtures;
 use command::decode_command;
 use oms_sync_worker::formats::{self, DecodeOptions, Format, KeyText, Policy, Reason};
+use oms_sync_worker::pipeline::packed::Packed;
 use oms_sync_worker::pipeline::record::{Header, Record};
 use serde_json::json;
 
@@ -37,7 +38,9 @@ fn with_task(value: &str, task: &[u8]) -> Record {
 
 /// One word a change: `sync KEY` or `skip reason` or `reject reason`.
 fn words(record: &Record, options: &DecodeOptions) -> Vec<String> {
+    let packed = Packed::from(record); // as the worker has it
     let changes = formats::decode(record, options);
+    assert_eq!(formats::decode(&packed, options), changes);
     let word = |change: &formats::Change<'_>| {
         let what = change.outcome.reason().map(Reason::as_str).or(change.key.as_deref()).unwrap_or_default();
         format!("{} {what}", change.outcome.action().as_str())

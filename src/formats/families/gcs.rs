@@ -14,7 +14,7 @@ use super::super::collect::{Collector, Found};
 use super::super::shape::Text;
 use super::super::{Format, KeyText, Outcome, Policy, Reason, header_text};
 use super::{Family, Source, needs_bucket, sync_unless};
-use crate::pipeline::record::Record;
+use crate::pipeline::view::RecordView;
 
 const EVENT_TYPE: &str = "google.cloud.storage.object.v1.";
 
@@ -45,7 +45,7 @@ pub(in super::super) struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// The attributes that a connector has made headers of.
-    pub(in super::super) fn of_headers(record: &'a Record) -> Option<Self> {
+    pub(in super::super) fn of_headers(record: RecordView<'a>) -> Option<Self> {
         let bucket = Text(Some(attribute(record, "bucketId")?));
         let (event_type, object) = (attribute(record, "eventType"), attribute(record, "objectId"));
         let attributes = Self { event_type: Text(event_type), bucket, object: Text(object) };
@@ -58,7 +58,7 @@ impl<'a> Attributes<'a> {
 }
 
 /// The event where headers name it and not the object, which is in the value then.
-pub(in super::super) fn context_of_headers(record: &Record) -> Option<Context<'_>> {
+pub(in super::super) fn context_of_headers(record: RecordView<'_>) -> Option<Context<'_>> {
     let event_type = match attribute(record, "eventType")?.as_ref() {
         "OBJECT_FINALIZE" => "finalized",
         "OBJECT_DELETE" => "deleted",
@@ -70,7 +70,7 @@ pub(in super::super) fn context_of_headers(record: &Record) -> Option<Context<'_
 }
 
 /// A header of a connector; some write texts in quotes, as JSON.
-fn attribute<'a>(record: &'a Record, name: &str) -> Option<Cow<'a, str>> {
+fn attribute<'a>(record: RecordView<'a>, name: &str) -> Option<Cow<'a, str>> {
     let text = header_text(record, name)?;
     match serde_json::from_str::<Text<'a>>(text) {
         Ok(Text(Some(unquoted))) => Some(unquoted),

@@ -4,26 +4,28 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::Signal;
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
+use crate::pipeline::kept::Kept;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 use crate::pipeline::route::Routes;
 
 /// What is done with each record on the polling thread.
 pub trait Take {
-    /// What a record asks for, or the record as it was where the table of routes does not tell yet: then its partition
-    /// waits for another table.
-    fn take(&mut self, record: Record) -> Result<Incoming, Record>;
+    /// What a record of the topic asks for, or the record as it was where the table of routes does not tell yet: then
+    /// its partition waits for another table.
+    fn take(&mut self, topic: &str, record: Kept) -> Result<Incoming, Kept>;
 
     /// From now on by this table.
     fn set_routes(&mut self, routes: Arc<Routes>);
 }
 
 /// A function that needs no table.
-impl<F: FnMut(Record) -> Incoming> Take for F {
-    fn take(&mut self, record: Record) -> Result<Incoming, Record> {
+impl<F: FnMut(Kept) -> Incoming> Take for F {
+    fn take(&mut self, _: &str, record: Kept) -> Result<Incoming, Kept> {
         Ok(self(record))
     }
 
@@ -46,6 +48,8 @@ pub struct Assignment {
 pub struct Batch {
     /// At most [`super::MAX_BATCH_RECORDS`].
     pub records: Vec<(u64, Incoming)>,
+    /// How many of them are of which topic.
+    pub topics: SmallVec<[(Arc<str>, u64); 1]>,
     /// To be dropped when the records were admitted, so that the next ones are read.
     pub permit: Permit,
 }

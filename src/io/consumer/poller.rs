@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
+use smallvec::SmallVec;
 
 use super::committer::{Committer, Request};
 use super::context::{Context, Notice};
@@ -21,8 +22,8 @@ use super::{
 };
 use crate::io::fault::Fault;
 use crate::pipeline::intake::Incoming;
+use crate::pipeline::kept::Kept;
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 
 mod callbacks;
 mod reading;
@@ -67,6 +68,13 @@ enum Next {
     Close,
 }
 
+/// A record that waits for another table of routes, with the epoch of its assignment.
+struct Waiting {
+    at: PartitionName,
+    epoch: u64,
+    record: Kept,
+}
+
 pub(super) struct Poller<T> {
     consumer: Arc<BaseConsumer<Context>>,
     links: Links,
@@ -81,9 +89,10 @@ pub(super) struct Poller<T> {
     /// Told as revoked, not given up yet.
     revoked: Vec<PartitionName>,
     batch: Vec<(u64, Incoming)>,
+    batch_topics: SmallVec<[(Arc<str>, u64); 1]>,
     batch_bytes: usize,
-    /// Records that wait for another table of routes, with the epoch of their assignment, in order.
-    waiting: Vec<(u64, Record)>,
+    /// In order.
+    waiting: Vec<Waiting>,
     /// Batches told and not admitted.
     open: usize,
     reading: Reading,
@@ -113,6 +122,7 @@ impl<T: Take> Poller<T> {
             assigned: None,
             revoked: Vec::new(),
             batch: Vec::new(),
+            batch_topics: SmallVec::new(),
             batch_bytes: 0,
             waiting: Vec::new(),
             open: 0,

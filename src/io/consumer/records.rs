@@ -1,14 +1,30 @@
-//! Copies a record out of librdkafka's memory, byte for byte. Never looks at what the bytes mean.
+//! Takes a record out of librdkafka's memory, byte for byte. Never looks at what the bytes mean.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message as _};
+use smallvec::SmallVec;
 
+use crate::pipeline::kept::Kept;
+use crate::pipeline::packed::{NameAndValue, Parts};
 use crate::pipeline::record::{Header, Record};
 
 /// The record, with nothing borrowed: a borrowed one would pin the whole fetched batch.
+pub(super) fn pack(message: &BorrowedMessage<'_>) -> Kept {
+    Kept::new(Parts {
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis(),
+        key: message.key(),
+        value: message.payload(),
+        headers: &message.headers().map(headers).unwrap_or_default(),
+    })
+}
+
+/// The same, part by part, for those who read few.
 pub(crate) fn copy(message: &BorrowedMessage<'_>, topic: Arc<str>) -> Record {
+    let headers = message.headers().map(headers).unwrap_or_default();
+    let own = |(name, value): NameAndValue<'_>| Header { name: name.into(), value: value.map(Into::into) };
     Record {
         topic,
         partition: message.partition(),
@@ -16,13 +32,13 @@ pub(crate) fn copy(message: &BorrowedMessage<'_>, topic: Arc<str>) -> Record {
         timestamp_ms: message.timestamp().to_millis(),
         key: message.key().map(Into::into),
         value: message.payload().map(Into::into),
-        headers: message.headers().map(copy_headers).unwrap_or_default(),
+        headers: headers.into_iter().map(own).collect(),
     }
 }
 
-/// rdkafka 0.39 panics on a header whose name is not UTF-8 and offers no other way to read it. Such a header is left
-/// out with a warning: a record that ends the process would end it again after every restart.
-fn copy_headers(headers: &BorrowedHeaders) -> Box<[Header]> {
+/// Name and value of each. rdkafka 0.39 panics on a header whose name is not UTF-8 and offers no other way to read it.
+/// Such a header is left out with a warning: a record that ends the process would end it again after every restart.
+fn headers(headers: &BorrowedHeaders) -> SmallVec<[NameAndValue<'_>; 4]> {
     (0..headers.count())
         .filter_map(|index| {
             let read = catch_unwind(AssertUnwindSafe(|| headers.try_get(index)));
@@ -30,7 +46,7 @@ fn copy_headers(headers: &BorrowedHeaders) -> Box<[Header]> {
                 tracing::warn!(index, "a header whose name is not UTF-8 was left out of a record");
                 return None;
             };
-            header.map(|header| Header { name: header.key.into(), value: header.value.map(Into::into) })
+            header.map(|header| (header.key, header.value))
         })
         .collect()
 }

@@ -8,13 +8,13 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::pipeline::intake::Incoming;
-use crate::pipeline::record::Record;
+use crate::pipeline::kept::Kept;
 use crate::pipeline::route::Routes;
 
 const BOUND: Duration = Duration::from_secs(30);
 const RECORDS: i64 = 10_000;
 
-fn incoming(record: &Record) -> Incoming {
+fn incoming(record: Kept) -> Incoming {
     Incoming::new(record, SmallVec::new(), Vec::new())
 }
 
@@ -25,8 +25,8 @@ struct Undecided {
 }
 
 impl Take for Undecided {
-    fn take(&mut self, record: Record) -> Result<Incoming, Record> {
-        if self.has_table { Ok(incoming(&record)) } else { Err(record) }
+    fn take(&mut self, _: &str, record: Kept) -> Result<Incoming, Kept> {
+        if self.has_table { Ok(incoming(record)) } else { Err(record) }
     }
 
     fn set_routes(&mut self, _: Arc<Routes>) {
@@ -43,7 +43,7 @@ struct Member {
 
 impl Member {
     fn join(servers: &str, group: &str) -> Self {
-        Self::join_with(servers, group, |record: Record| incoming(&record))
+        Self::join_with(servers, group, incoming)
     }
 
     fn join_with(servers: &str, group: &str, take: impl Take + Send + 'static) -> Self {

@@ -62,7 +62,7 @@ impl Town {
             serial: 0,
             accepted: [0; TASKS],
         };
-        let assigned = |p| Assigned { name: name(p), epoch: 1, committed: Some(0) };
+        let assigned = |p| Assigned { name: name(p), epoch: p as u64, committed: Some(0) };
         town.step(Input::Assigned((0..PARTITIONS).map(assigned).collect()));
         town
     }
@@ -120,7 +120,7 @@ impl Town {
                 self.offsets[p] += 1;
                 let key = EncodedKey::encode(&n.to_string(), KeyEncoding::Percent).unwrap();
                 let changes = std::iter::once((task(number), key)).collect();
-                records.push((1, Incoming::new(&record, changes, Vec::new())));
+                records.push((p as u64, Incoming::new(&record, changes, Vec::new())));
             }
             self.step(Input::Records(records));
         }

@@ -36,17 +36,17 @@ impl Desk {
     pub(super) fn new(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings { linger: Duration::ZERO, ..Settings::default() };
         change(&mut settings);
-        let assigned = (0..2).map(|p| Assigned { name: name(p), epoch: 1, committed: Some(0) });
+        let assigned = [(0, 1), (1, 2)].map(|(p, epoch)| Assigned { name: name(p), epoch, committed: Some(0) });
         let mut desk = Self {
             pipeline: Pipeline::new(settings),
             now: Time::START,
             next: [0; 2],
-            epochs: [1; 2],
+            epochs: [1, 2],
             out: Vec::new(),
             by_candidate: Vec::new(),
             effects: Vec::new(),
         };
-        desk.step(Input::Assigned(assigned.collect()));
+        desk.step(Input::Assigned(assigned.into()));
         desk
     }
 
@@ -68,7 +68,7 @@ impl Desk {
     /// The partition comes again and is read from its commit point.
     pub(super) fn assign_again(&mut self, partition: i32, committed: i64) {
         let p = usize::try_from(partition).unwrap();
-        self.epochs[p] += 1;
+        self.epochs[p] += 2; // none is of both
         self.next[p] = committed;
         let again = Assigned { name: name(partition), epoch: self.epochs[p], committed: Some(committed) };
         self.step(Input::Assigned(vec![again]));

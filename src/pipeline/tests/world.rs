@@ -332,7 +332,8 @@ impl World {
     }
 
     pub(super) fn assign_unchecked(&mut self, p: usize) {
-        self.step_unchecked(Input::Assigned(vec![Assigned { name: name(p), epoch: 1, committed: None }]));
-        self.step_unchecked(Input::Records(vec![(1, self.incoming(p, 0))]));
+        let epoch = 1 + p as u64;
+        self.step_unchecked(Input::Assigned(vec![Assigned { name: name(p), epoch, committed: None }]));
+        self.step_unchecked(Input::Records(vec![(epoch, self.incoming(p, 0))]));
     }
 }

@@ -65,7 +65,7 @@ impl World {
         };
         let assigned = (0..partitions).map(|partition| Assigned {
             name: PartitionName { topic: topic.clone(), partition: i32::try_from(partition).unwrap_or(i32::MAX) },
-            epoch: 1,
+            epoch: partition as u64,
             committed: Some(0),
         });
         world.step(Input::Assigned(assigned.collect()));
@@ -89,12 +89,12 @@ impl World {
     fn read_batch(&mut self) -> anyhow::Result<()> {
         let mut records = Vec::with_capacity(BATCH);
         for number in self.read..self.read + BATCH {
-            let partition = i32::try_from(number % self.partitions)?;
+            let partition = number % self.partitions;
             let offset = i64::try_from(number / self.partitions)?;
             let task = self.tasks[number % self.tasks.len()].clone();
             let key = EncodedKey::encode(&format!("{number:x}"), KeyEncoding::Percent)?; // short: it is not what is counted
-            let record = Record::at(self.topic.clone(), partition, offset);
-            records.push((1, Incoming::new(&record, smallvec![(task, key)], Vec::new())));
+            let record = Record::at(self.topic.clone(), i32::try_from(partition)?, offset);
+            records.push((partition as u64, Incoming::new(&record, smallvec![(task, key)], Vec::new())));
         }
         self.read += BATCH;
         self.step(Input::Records(records));

@@ -12,6 +12,7 @@ use crate::oms::sign::Signer;
 use crate::pipeline::entry::{Entries, Entry, RecordRef};
 use crate::pipeline::event::{Event, MAX_EVENT_KEYS, Origin};
 use crate::pipeline::intake::{Intake, IntakeSettings, Tally};
+use crate::pipeline::kept::Kept;
 use crate::pipeline::key::{EncodedKey, KeyEncoding, TaskId};
 use crate::pipeline::record::Record;
 use crate::pipeline::route::{Route, Routes};
@@ -22,8 +23,10 @@ pub fn key(number: usize) -> String {
     format!("in/{:02x}/{number:012x}-abcdefghijklmnop.bin", number % 256)
 }
 
+const TOPIC: &str = "object-changes";
+
 fn record(value: &[u8]) -> Record {
-    Record { value: Some(value.into()), ..Record::at("object-changes", 0, 0) }
+    Record { value: Some(value.into()), ..Record::at(TOPIC, 0, 0) }
 }
 
 /// Decoding a record.
@@ -56,7 +59,7 @@ pub fn intake(times: usize) -> anyhow::Result<()> {
     );
     let record = record(value.as_bytes());
     for _ in 0..times {
-        let incoming = intake.take(black_box(record.clone()), &mut tally);
+        let incoming = intake.take(TOPIC, Kept::from(black_box(&record)), &mut tally);
         ensure!(incoming.is_ok_and(|incoming| incoming.changes.len() == 1), "the record was not routed");
     }
     Ok(())

@@ -1,18 +1,20 @@
 //! Records: from poll to batch, and holding back when no batch is free. Keeps what was polled before a callback before it.
 
+use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 
-use super::{HOLD_BACK, Next, POLL_WAIT, Poller, Reading};
+use super::{HOLD_BACK, Next, POLL_WAIT, Poller, Reading, Waiting};
 use crate::io::consumer::partitions::Noted;
 use crate::io::consumer::{
     Batch, ConsumerEvent, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_OPEN_BATCHES, Permit, Take, now, records,
 };
 use crate::pipeline::intake::Incoming;
-use crate::pipeline::record::Record;
+use crate::pipeline::kept::Kept;
+use crate::pipeline::partition::PartitionName;
 
 impl<T: Take> Poller<T> {
     /// Fills one batch and hands it over.
@@ -37,8 +39,9 @@ impl<T: Take> Poller<T> {
         let polled = match polled {
             None => Ok(None),
             Some(Ok(message)) => {
-                let topic = self.partitions.topic(message.topic());
-                Ok(Some(records::copy(&message, topic)))
+                let at =
+                    PartitionName { topic: self.partitions.topic(message.topic()), partition: message.partition() };
+                Ok(Some((at, records::pack(&message))))
             }
             Some(Err(error)) => Err(error),
         };
@@ -48,9 +51,9 @@ impl<T: Take> Poller<T> {
             self.on_notice(notice);
         }
         match polled {
-            Ok(Some(record)) => {
+            Ok(Some((at, record))) => {
                 self.is_denied = false;
-                self.on_record(record);
+                self.on_record(at, record);
                 return true;
             }
             Ok(None) => {}
@@ -60,32 +63,36 @@ impl<T: Take> Poller<T> {
         false
     }
 
-    pub(super) fn on_record(&mut self, record: Record) {
-        let epoch = match self.partitions.note(&record.topic, record.partition, record.offset) {
+    fn on_record(&mut self, at: PartitionName, record: Kept) {
+        let epoch = match self.partitions.note(&at.topic, at.partition, record.offset()) {
             Noted::Next(epoch) => epoch,
             Noted::Repeated | Noted::Unassigned => return,
             Noted::Restarted { old, new, from } => {
                 self.flush();
                 let epoch = new.epoch;
-                self.tell(ConsumerEvent::Jumped { at: new.at.clone(), from, to: record.offset });
+                self.tell(ConsumerEvent::Jumped { at: at.clone(), from, to: record.offset() });
                 self.tell(ConsumerEvent::Lost(vec![old]));
                 self.tell(ConsumerEvent::Assigned(vec![new]));
                 epoch
             }
         };
-        if !self.waiting.is_empty() && self.partitions.waits(&record.topic, record.partition) {
-            self.waiting.push((epoch, record)); // behind one that waits already
+        if !self.waiting.is_empty() && self.partitions.waits(&at.topic, at.partition) {
+            self.waiting.push(Waiting { at, epoch, record }); // behind one that waits already
             return;
         }
-        match self.take.take(record) {
-            Ok(incoming) => self.add(epoch, incoming),
-            Err(record) => self.wait_for_routes(epoch, record),
+        match self.take.take(&at.topic, record) {
+            Ok(incoming) => self.add(&at.topic, epoch, incoming),
+            Err(record) => self.wait_for_routes(Waiting { at, epoch, record }),
         }
     }
 
-    pub(super) fn add(&mut self, epoch: u64, incoming: Incoming) {
+    pub(super) fn add(&mut self, topic: &Arc<str>, epoch: u64, incoming: Incoming) {
         self.batch_bytes += incoming.record.bytes();
         self.batch.push((epoch, incoming));
+        match self.batch_topics.iter_mut().find(|(known, _)| known == topic) {
+            Some((_, records)) => *records += 1,
+            None => self.batch_topics.push((Arc::clone(topic), 1)),
+        }
     }
 
     /// Hands the batch over, if there is one. Before a callback's event that is done even with no batch free: the order
@@ -94,10 +101,12 @@ impl<T: Take> Poller<T> {
         if self.batch.is_empty() {
             return;
         }
-        let records = std::mem::take(&mut self.batch);
+        let next = Vec::with_capacity(self.batch.len()); // the next one is likely to be as long
+        let records = std::mem::replace(&mut self.batch, next);
+        let topics = std::mem::take(&mut self.batch_topics);
         self.batch_bytes = 0;
         self.open += 1;
-        self.tell(ConsumerEvent::Records(Batch { records, permit: Permit(self.links.signals.clone()) }));
+        self.tell(ConsumerEvent::Records(Batch { records, topics, permit: Permit(self.links.signals.clone()) }));
     }
 
     /// No batch is free: wait a little without polling, then pause and poll for callbacks.

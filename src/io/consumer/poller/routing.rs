@@ -3,17 +3,15 @@
 
 use std::sync::Arc;
 
-use super::{Poller, Reading};
+use super::{Poller, Reading, Waiting};
 use crate::io::consumer::{ConsumerEvent, Take};
 use crate::pipeline::partition::PartitionName;
-use crate::pipeline::record::Record;
 use crate::pipeline::route::Routes;
 
 impl<T: Take> Poller<T> {
-    pub(super) fn wait_for_routes(&mut self, epoch: u64, record: Record) {
-        let at = [PartitionName { topic: Arc::clone(&record.topic), partition: record.partition }];
-        self.waiting.push((epoch, record));
-        let paused = self.partitions.let_wait(&at, true);
+    pub(super) fn wait_for_routes(&mut self, waiting: Waiting) {
+        let paused = self.partitions.let_wait(std::slice::from_ref(&waiting.at), true);
+        self.waiting.push(waiting);
         self.pause(&paused);
         self.tell_waiting();
     }
@@ -22,17 +20,17 @@ impl<T: Take> Poller<T> {
         self.take.set_routes(routes);
         let waited: Vec<_> = self.waiting_names();
         let resumed = self.partitions.let_wait(&waited, false);
-        for (epoch, record) in std::mem::take(&mut self.waiting) {
-            if self.partitions.waits(&record.topic, record.partition) {
-                self.waiting.push((epoch, record)); // behind one that waits on
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Waiting { at, epoch, record } = waiting;
+            if self.partitions.waits(&at.topic, at.partition) {
+                self.waiting.push(Waiting { at, epoch, record }); // behind one that waits on
                 continue;
             }
-            match self.take.take(record) {
-                Ok(incoming) => self.add(epoch, incoming),
+            match self.take.take(&at.topic, record) {
+                Ok(incoming) => self.add(&at.topic, epoch, incoming),
                 Err(record) => {
-                    let at = [PartitionName { topic: Arc::clone(&record.topic), partition: record.partition }];
-                    self.waiting.push((epoch, record));
-                    drop(self.partitions.let_wait(&at, true));
+                    drop(self.partitions.let_wait(std::slice::from_ref(&at), true));
+                    self.waiting.push(Waiting { at, epoch, record });
                 }
             }
         }
@@ -50,7 +48,7 @@ impl<T: Take> Poller<T> {
     pub(super) fn forget_waiting(&mut self) {
         let before = self.waiting.len();
         let partitions = &self.partitions;
-        self.waiting.retain(|(epoch, record)| partitions.is_current(&record.topic, record.partition, *epoch));
+        self.waiting.retain(|Waiting { at, epoch, .. }| partitions.is_current(&at.topic, at.partition, *epoch));
         if self.waiting.len() != before {
             self.tell_waiting();
         }
@@ -61,11 +59,7 @@ impl<T: Take> Poller<T> {
     }
 
     fn waiting_names(&self) -> Vec<PartitionName> {
-        let name = |(_, record): &(u64, Record)| PartitionName {
-            topic: Arc::clone(&record.topic),
-            partition: record.partition,
-        };
-        let mut names: Vec<_> = self.waiting.iter().map(name).collect();
+        let mut names: Vec<_> = self.waiting.iter().map(|waiting| waiting.at.clone()).collect();
         names.sort();
         names.dedup();
         names
