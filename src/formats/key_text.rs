@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 /// Form-decodes a key: `+` is a blank, `%XX` a byte. `None` for an invalid escape or where the bytes are no UTF-8.
 pub(super) fn decode_form(key: Cow<'_, str>) -> Option<Cow<'_, str>> {
     decode(key, b' ')
@@ -14,7 +16,7 @@ pub(super) fn decode_percent(key: Cow<'_, str>) -> Option<Cow<'_, str>> {
 
 fn decode(key: Cow<'_, str>, plus: u8) -> Option<Cow<'_, str>> {
     let bytes = key.as_bytes();
-    let Some(plain) = bytes.iter().position(|byte| matches!(byte, b'%' | b'+')) else {
+    let Some(plain) = memchr2(b'%', b'+', bytes) else {
         return Some(key);
     };
     let mut decoded = Vec::with_capacity(bytes.len());
