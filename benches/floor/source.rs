@@ -30,6 +30,7 @@ impl Source {
             .set("fetch.max.bytes", "1048576")
             .set("fetch.message.max.bytes", "262144")
             .set("fetch.queue.backoff.ms", "20")
+            .set("fetch.wait.max.ms", "100")
             .create()?;
         consumer.subscribe(&[&args.topic])?;
         Ok(Self(consumer))

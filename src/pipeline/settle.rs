@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::answer::{Answer, HoldReason, Pressure, Status, Verdict};
 use super::credentials::Learned;
 use super::dispatch::Sent;
 use super::entry::{EntryId, RecordRef, TaskIx};
-use super::event::{Doomed, Event, MAX_EVENT_KEYS, Origin};
+use super::event::{Doomed, Event, Origin};
 use super::failure::{Failure, REFUSED, TASK_NOT_FOUND, TOO_LARGE};
 use super::hold::Hold;
 use super::ledger::Outcome;
@@ -124,25 +122,19 @@ impl Pipeline {
         task.pressure.relieve();
         task.accepted_at = Some(now);
         task.counts.accepted += event.entries.len() as u64;
-        // One thing after the other for all of them, so that the processor fetches what is far away at once.
-        for id in &event.entries {
-            self.release(*id);
-        }
-        let mut records = SmallVec::<[RecordRef; MAX_EVENT_KEYS]>::new();
         for id in event.entries {
+            self.release(id);
             let entry = self.entries.remove(id);
             self.breaker.key_accepted(event.task, &entry.key);
-            records.extend(entry.records);
-        }
-        for record in &records {
-            if let Some(slot) = self.partitions[record.partition].ledger.slot(*record) {
+            for record in entry.records {
+                let Some(slot) = self.partitions[record.partition].ledger.slot(record) else {
+                    continue;
+                };
                 slot.outcome = slot.outcome.max(Outcome::Accepted);
                 self.tasks[event.task].refund(slot.part());
                 out.accepted_timestamps_ms.extend(slot.record.timestamp_ms());
+                self.close_one(record);
             }
-        }
-        for record in records {
-            self.close_one(record);
         }
     }
 

@@ -104,13 +104,14 @@ impl ConsumerSettings {
 }
 
 /// Little memory at the same CPU; quick to notice a broker that came back.
-const TUNING: [(&str, &str); 9] = [
+const TUNING: [(&str, &str); 10] = [
     ("isolation.level", "read_committed"),
     ("queued.min.messages", "10000"),
     ("queued.max.messages.kbytes", "1024"),
     ("fetch.max.bytes", "1048576"),
     ("fetch.message.max.bytes", "262144"),
     ("fetch.queue.backoff.ms", "20"), // its default of 1 s lets the small queue through no more than once a second
+    ("fetch.wait.max.ms", "100"), // a fetch that waits for news of partitions without any holds up the others' backlog
     ("socket.keepalive.enable", "true"),
     ("reconnect.backoff.max.ms", "5000"),
     ("topic.metadata.refresh.interval.ms", "60000"),
