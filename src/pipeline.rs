@@ -1,9 +1,10 @@
 //! The pure core: every decision of the worker, as `step(now, input) -> effects`.
 //!
-//! In the order in which a record meets them: [`kept`] (upon [`packed`] and [`view`]; apart it is a [`record`]), [`intake`]
-//! (decode, [`route`], [`key`]), [`budget`] and `admit`, [`ledger`], [`pending`] per [`task`] (upon [`table`] and [`chain`]), `dispatch` ([`event`],
-//! [`pressure`], [`pace`] and [`share`], [`hold`], [`trust`]), `settle` ([`answer`], [`credentials`], [`inquiry`], `stopped`,
-//! [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`]; beside it [`discovery`], `rebalance` and [`drain`].
+//! In the order in which a record meets them: [`kept`] (upon [`packed`] and [`view`]; apart it is a [`record`]),
+//! [`intake`] (decode, [`route`], [`key`]), [`budget`] and `admit`, [`ledger`], [`pending`] per [`task`] (upon [`table`]
+//! and [`chain`]), `dispatch` ([`event`], [`pressure`], [`pace`] and [`share`], [`hold`], [`trust`]), `settle`
+//! ([`answer`], [`credentials`], [`inquiry`], `stopped`, [`failure`], [`breaker`], [`letters`], [`form`]), [`commits`];
+//! beside it [`discovery`], `rebalance` and [`drain`].
 //!
 //! Nothing in here does I/O, reads a clock, or knows tokio, rdkafka, reqwest or prometheus. Nothing it does for one
 //! record, answer or tick costs more than O(log n) of what waits; a rebalance, a list of the tasks, a stop, a change of

@@ -77,10 +77,13 @@ impl EncodedKey {
 
 /// The exact length, so that a key costs one allocation.
 fn encoded_chars(raw: &str, encoding: KeyEncoding) -> usize {
-    // Without a branch, many bytes are counted at once.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.' | b'~');
-    let is_blank = |byte: u8| (byte == b' ') & (encoding == KeyEncoding::Form);
-    raw.bytes().map(|byte| if is_plain(byte) | is_blank(byte) { 1 } else { 3 }).sum()
+    raw.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => 1,
+            b' ' if encoding == KeyEncoding::Form => 1,
+            _ => 3,
+        })
+        .sum()
 }
 
 /// The id of an OMS synchronization task: `[A-Za-z0-9-]{1,1024}`. Cheap to clone.
