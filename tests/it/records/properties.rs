@@ -107,6 +107,12 @@ fn bounded<'a>(record: &'a Record, options: &DecodeOptions) -> formats::Changes<
     changes
 }
 
+/// Whether a name is JSON itself: written otherwise, it is another name.
+fn names_are_json(changes: &formats::Changes<'_>) -> bool {
+    let names = changes.iter().flat_map(|change| [&change.bucket, &change.key, &change.task, &change.event_name]);
+    names.flatten().any(|name| rewrite::inner_json(name.trim()).is_some())
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_give_a_bounded_answer(value in prop::collection::vec(any::<u8>(), 0..200), options in options()) {
@@ -131,7 +137,9 @@ proptest! {
     ) {
         let (plain, otherwise) = (value.to_string(), rewrite::written_otherwise(&value, seed));
         let (plain, otherwise) = (record(Some(plain.as_bytes())), record(Some(otherwise.as_bytes())));
-        prop_assert_eq!(bounded(&plain, &options), bounded(&otherwise, &options), "{:?}", otherwise);
+        let changes = bounded(&plain, &options);
+        prop_assume!(!names_are_json(&changes));
+        prop_assert_eq!(changes, bounded(&otherwise, &options), "{:?}", otherwise);
     }
 }
 
