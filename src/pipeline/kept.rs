@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::packed::{Packed, Parts};
+use super::packed::Packed;
 use super::partition::PartitionName;
 use super::record::Record;
 use super::view::RecordView;
@@ -19,12 +19,6 @@ enum Form {
 }
 
 impl Kept {
-    /// Packs a record.
-    #[must_use]
-    pub fn new(parts: Parts<'_>) -> Self {
-        Self(Form::Packed(Packed::new(parts)))
-    }
-
     /// Its offset.
     #[must_use]
     pub fn offset(&self) -> i64 {
@@ -69,9 +63,15 @@ impl Kept {
     }
 }
 
+impl From<Packed> for Kept {
+    fn from(packed: Packed) -> Self {
+        Self(Form::Packed(packed))
+    }
+}
+
 impl From<&Record> for Kept {
     fn from(record: &Record) -> Self {
-        Self(Form::Packed(Packed::from(record)))
+        Self::from(Packed::from(record))
     }
 }
 

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message as _};
 use smallvec::SmallVec;
 
-use crate::pipeline::kept::Kept;
-use crate::pipeline::packed::{NameAndValue, Parts};
-use crate::pipeline::record::{Header, Record};
+use crate::pipeline::packed::{NameAndValue, Packed, Parts};
+use crate::pipeline::record::Record;
 
 /// The record, with nothing borrowed: a borrowed one would pin the whole fetched batch.
-pub(super) fn pack(message: &BorrowedMessage<'_>) -> Kept {
-    Kept::new(Parts {
+pub(super) fn pack(message: &BorrowedMessage<'_>) -> Packed {
+    Packed::new(Parts {
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis(),
         key: message.key(),
@@ -23,17 +22,7 @@ pub(super) fn pack(message: &BorrowedMessage<'_>) -> Kept {
 
 /// The same, part by part, for those who read few.
 pub(crate) fn copy(message: &BorrowedMessage<'_>, topic: Arc<str>) -> Record {
-    let headers = message.headers().map(headers).unwrap_or_default();
-    let own = |(name, value): NameAndValue<'_>| Header { name: name.into(), value: value.map(Into::into) };
-    Record {
-        topic,
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key().map(Into::into),
-        value: message.payload().map(Into::into),
-        headers: headers.into_iter().map(own).collect(),
-    }
+    pack(message).unpack(topic, message.partition())
 }
 
 /// Name and value of each. rdkafka 0.39 panics on a header whose name is not UTF-8 and offers no other way to read it.

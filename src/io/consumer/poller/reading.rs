@@ -41,7 +41,7 @@ impl<T: Take> Poller<T> {
             Some(Ok(message)) => {
                 let at =
                     PartitionName { topic: self.partitions.topic(message.topic()), partition: message.partition() };
-                Ok(Some((at, records::pack(&message))))
+                Ok(Some((at, Kept::from(records::pack(&message)))))
             }
             Some(Err(error)) => Err(error),
         };

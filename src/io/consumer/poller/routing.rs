@@ -21,11 +21,11 @@ impl<T: Take> Poller<T> {
         let waited: Vec<_> = self.waiting_names();
         let resumed = self.partitions.let_wait(&waited, false);
         for waiting in std::mem::take(&mut self.waiting) {
-            let Waiting { at, epoch, record } = waiting;
-            if self.partitions.waits(&at.topic, at.partition) {
-                self.waiting.push(Waiting { at, epoch, record }); // behind one that waits on
+            if self.partitions.waits(&waiting.at.topic, waiting.at.partition) {
+                self.waiting.push(waiting); // behind one that waits on
                 continue;
             }
+            let Waiting { at, epoch, record } = waiting;
             match self.take.take(&at.topic, record) {
                 Ok(incoming) => self.add(&at.topic, epoch, incoming),
                 Err(record) => {
