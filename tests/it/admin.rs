@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::brokers::CLOSED;
 use oms_sync_worker::io::admin::{Admin, AdminState, MAX_CONNECTIONS};
 use oms_sync_worker::metrics::labels::{ChangeAction, RecordOutcome, TaskState};
 use oms_sync_worker::metrics::{Metrics, PartitionGauges, TaskGauges};
@@ -126,10 +127,9 @@ fn health_asks_the_server() {
     let livez = format!("http://{}/livez", server.admin.addr());
     assert_eq!(health(livez.clone()), (Some(0), "ok\n".to_owned(), String::new()));
     server.state.set_stall(Some("stuck".to_owned()));
-    let (code, _, told) = health(livez.clone());
-    assert!(code == Some(1) && told.contains("503") && told.contains("stuck"), "{code:?} {told}");
-    drop(server);
     let (code, _, told) = health(livez);
+    assert!(code == Some(1) && told.contains("503") && told.contains("stuck"), "{code:?} {told}");
+    let (code, _, told) = health(format!("http://{CLOSED}/livez"));
     assert!(code == Some(1) && told.contains("cannot connect"), "{code:?} {told}");
 }
 

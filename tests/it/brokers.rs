@@ -140,6 +140,9 @@ fn environment(port: u16) -> Vec<(&'static str, String)> {
     all
 }
 
+/// Nothing listens there, nor will: no system gives that port out. A free one may be another test's by then.
+pub(crate) const CLOSED: &str = "127.0.0.1:1";
+
 /// A port of loopback that nothing listens on now.
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()

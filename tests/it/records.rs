@@ -273,7 +273,12 @@ fn more_changes_than_the_limit_reject_the_whole_record() {
 #[test]
 fn the_header_goes_before_the_task_beside_the_key() {
     let options = DecodeOptions::default();
-    let task = |record: &Record| formats::decode(record, &options)[0].task.as_deref().map(str::to_owned);
+    let task = |record: &Record| {
+        let packed = Packed::from(record); // as the worker has it
+        let changes = formats::decode(record, &options);
+        assert_eq!(formats::decode(&packed, &options), changes);
+        changes[0].task.as_deref().map(str::to_owned)
+    };
     assert_eq!(task(&with_task(r#"{"key":"x"}"#, b"header")).as_deref(), Some("header"));
     assert_eq!(task(&with_task(r#"{"sync_task_id":"own","key":"x"}"#, b"header")).as_deref(), Some("header"));
     assert_eq!(task(&record(Some(br#"{"sync_task_id":"own","key":"x"}"#))).as_deref(), Some("own"));

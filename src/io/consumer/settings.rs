@@ -111,7 +111,7 @@ const TUNING: [(&str, &str); 10] = [
     ("fetch.max.bytes", "1048576"),
     ("fetch.message.max.bytes", "262144"),
     ("fetch.queue.backoff.ms", "20"), // its default of 1 s lets the small queue through no more than once a second
-    ("fetch.wait.max.ms", "100"), // a fetch that waits for news of partitions without any holds up the others' backlog
+    ("fetch.wait.max.ms", "100"),     // with 500 a backlog stood still for so long now and then
     ("socket.keepalive.enable", "true"),
     ("reconnect.backoff.max.ms", "5000"),
     ("topic.metadata.refresh.interval.ms", "60000"),
